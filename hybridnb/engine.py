@@ -1,0 +1,258 @@
+"""The loop: hear each host once, note what changed, hand over what became possible, save. It tells observers, prints nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from . import environment, provenance
+from .errors import HostError, NotFound
+from .execution import Execution
+from .hosts.attempts import Report, Submission
+from .hosts.config import Hosts
+from .journal import Record
+from .model import Workflow
+from .run import Run
+from .store import Store
+
+_T = TypeVar("_T")
+
+_TICK = 0.5  # seconds between looks at progress and at the hosts' health while something is unfinished
+_BACKOFF = (1.0, 60.0)  # seconds: the first and the longest wait before a host that refused is asked again
+
+
+class Engine:
+    """Moves any number of runs forward. One thread steps it; `call` brings work in from others."""
+
+    def __init__(self, hosts: Hosts | None = None) -> None:
+        self._wake = threading.Event()
+        self.hosts = hosts or Hosts()
+        self.hosts.wake = self._wake.set
+        self.executions: dict[str, Execution] = {}
+        self.problems: dict[str, str] = {}  # run or host -> why it does not move
+        self._calls: deque[Callable[[], None]] = deque()
+        self._unsent: dict[str, list[tuple[Execution, Submission]]] = {}
+        self._again: dict[str, tuple[float, float]] = {}  # host -> when to ask again (monotonic), the wait after that
+        self._pool: ThreadPoolExecutor | None = None
+        self._busy = 0
+        self._looked = 0.0
+        self._described: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        return f"Engine(runs={sorted(self.executions)})"
+
+    # -- runs -----------------------------------------------------------------------------------------------------------
+    def create(self, workflow: Workflow, source: Path, *, variables: dict[str, str] | None = None, runs: Path | None = None) -> Store:
+        """Freeze a workflow into a new run and start moving it; the next step submits what is ready."""
+        for name in {job.host for job in workflow.jobs.values()}:
+            self.hosts.known(name)
+        store = Store.create(workflow, source, runs=runs)
+        environment.save(store.run.id, environment.capture() if variables is None else variables)
+        self._adopt(store)
+        self._later(store, lambda: _facts(store))
+        return store
+
+    def open(self, folder: Path) -> Store:
+        """Go on with a run where it is: its hosts are asked how everything stands that has not ended."""
+        if found := self.executions.get(folder.name):
+            return found.store
+        store = Store.open(folder, write=True)
+        execution = self._adopt(store)
+        for host, submissions in execution.unfinished().items():
+            self._unsent.setdefault(host, []).extend((execution, s) for s in submissions)
+        return store
+
+    def _adopt(self, store: Store) -> Execution:
+        execution = self.executions[store.run.id] = Execution(store)
+        self._wake.set()
+        return execution
+
+    def drop(self, run: str) -> None:
+        """Let go of a run; whatever its hosts do for it goes on."""
+        if execution := self.executions.pop(run, None):
+            self._unsent = {h: [(e, s) for e, s in pairs if e is not execution] for h, pairs in self._unsent.items()}
+            execution.store.close()
+
+    def run(self, run: str) -> Run:
+        """Return a run that is being moved."""
+        return self.execution(run).run
+
+    def execution(self, run: str) -> Execution:
+        """Return what moves a run; raise NotFound when nothing does."""
+        try:
+            return self.executions[run]
+        except KeyError:
+            raise NotFound(f"run {run} is not open here") from None
+
+    # -- the loop -------------------------------------------------------------------------------------------------------
+    def call(self, work: Callable[[], _T]) -> Future[_T]:
+        """Have `work` done by the thread that steps the engine, between two steps."""
+        future: Future[_T] = Future()
+
+        def do() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001  it belongs to the caller
+                future.set_exception(error)
+
+        self._calls.append(do)
+        self._wake.set()
+        return future
+
+    def step(self, timeout: float = 0.0) -> None:
+        """Wait until something happens, at most `timeout` seconds, and deal with it.
+
+        Raises StoreError when a run cannot be written; nothing is lost then: drop the run and open it again.
+        """
+        self._wake.wait(min(timeout, self._patience()))
+        self._wake.clear()
+        while self._calls:
+            self._calls.popleft()()
+        for host in self.hosts.open():
+            for report in host.hear():
+                self._note(report)
+        for execution in list(self.executions.values()):
+            self._hand_over(execution)
+        self._look()
+        self._save()
+
+    def until_idle(self, *, timeout: float | None = None) -> bool:
+        """Step until every run has ended; False when the time is up before."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.idle:
+            if end is not None and time.monotonic() > end:
+                return False
+            self.step(_TICK)
+        return True
+
+    @property
+    def idle(self) -> bool:
+        """Have all runs ended, with nothing left to record?"""
+        return not self._busy and not self._calls and all(e.run.ended_at for e in self.executions.values())
+
+    def close(self) -> None:
+        """Write everything and let go of all runs and hosts; what runs there goes on."""
+        if self._pool:
+            self._pool.shutdown(wait=True)
+        for run in list(self.executions):
+            self.drop(run)
+        self.hosts.close()
+
+    def _patience(self) -> float:
+        return _TICK if self._busy or self._unsent or any(self._active(e) for e in self.executions.values()) else 3600.0
+
+    @staticmethod
+    def _active(execution: Execution) -> bool:
+        return not execution.run.ended_at
+
+    def _note(self, report: Report) -> None:
+        for execution in self.executions.values():
+            if execution.knows(report.key):
+                execution.hear(report, self._read)
+                return
+
+    def _read(self, host: str, path: str, offset: int, limit: int) -> bytes:
+        return self.hosts.get(host).read(path, offset, limit)
+
+    def _hand_over(self, execution: Execution) -> None:
+        for host, submissions in execution.ready().items():
+            self._unsent.setdefault(host, []).extend((execution, s) for s in submissions)
+        for work in execution.later:
+            self._later(execution.store, work)
+        execution.later = []
+        for host in list(self._unsent):
+            self._talk(host, self._submit)
+        for host in list(execution.withdrawals):
+            self._talk(host, lambda h: self.hosts.get(h).withdraw(execution.withdrawals[h]), execution.withdrawals)
+        for host in list(execution.cancels):
+            self._talk(host, lambda h: self.hosts.get(h).cancel(execution.cancels[h]), execution.cancels)
+
+    def _talk(self, host: str, say: Callable[[str], None], waiting: dict[str, list[str]] | None = None) -> None:
+        """Say something to a host that may refuse; it is said again later, which is harmless."""
+        due, wait = self._again.get(host, (0.0, _BACKOFF[0]))
+        if time.monotonic() < due:
+            return
+        for execution in self.executions.values():
+            execution.store.commit(sync=True)  # the intent, before the deed
+        try:
+            say(host)
+        except HostError as error:
+            self.problems[host] = str(error)
+            self._again[host] = (time.monotonic() + wait, min(2 * wait, _BACKOFF[1]))
+            return
+        self.problems.pop(host, None)
+        self._again.pop(host, None)
+        if waiting is not None:
+            del waiting[host]
+
+    def _submit(self, host: str) -> None:
+        pairs = self._unsent[host]
+        self.hosts.get(host).submit([s for _, s in pairs])
+        for execution in {id(e): e for e, _ in pairs}.values():
+            execution.submitted([s for e, s in pairs if e is execution])
+            self._describe(execution.store, host)
+        del self._unsent[host]
+
+    def _look(self) -> None:
+        """From time to time: progress in the logs, the health of the hosts."""
+        if time.monotonic() - self._looked < _TICK:
+            return
+        self._looked = time.monotonic()
+        used = set()
+        for execution in self.executions.values():
+            execution.scan_running(self._read)
+            used |= {a.host for a in execution.run.unfinished()} if self._active(execution) else set()
+        for name in used:
+            self._talk(name, lambda h: self.hosts.get(h).tend())
+
+    def _save(self) -> None:
+        for execution in self.executions.values():
+            store, run = execution.store, execution.run
+            if run.state.final and not run.ended_at and not self._busy and not execution.later:
+                execution.finish()
+                store.commit(sync=True)
+                store.snapshot(force=True)
+                store.rest()
+                environment.forget(run.id)
+            store.commit()
+            store.snapshot()
+
+    # -- slow work ------------------------------------------------------------------------------------------------------
+    def _later(self, store: Store, work: Callable[[], Record | None]) -> None:
+        """Do slow work in another thread, and note the record that it returns."""
+        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._busy += 1
+
+        def take(record: Record | None) -> None:
+            self._busy -= 1
+            if record is not None and store.run.id in self.executions:
+                store.note(record)
+
+        def work_then_tell() -> None:
+            try:
+                record = work()
+            except Exception as error:  # noqa: BLE001  a fact that cannot be found is itself a fact
+                record = {"event": "facts", "facts": {"problem": f"{type(error).__name__}: {error}"}}
+            self.call(lambda: take(record))
+
+        self._pool.submit(work_then_tell)
+
+    def _describe(self, store: Store, host: str) -> None:
+        if (store.run.id, host) in self._described or f"host {host}" in store.run.facts:
+            return
+        self._described.add((store.run.id, host))
+        place = self.hosts.get(host)
+        self._later(store, lambda: {"event": "facts", "facts": {f"host {host}": place.facts()}})
+
+
+def _facts(store: Store) -> Record:
+    about, diff = provenance.git(Path(store.run.folder))
+    if diff:
+        store.keep("git.diff", diff)
+    return {"event": "facts", "facts": {"versions": provenance.versions(), "git": about}}
+

@@ -1,0 +1,63 @@
+"""What can go wrong, as a small tree. Every message names the thing, the place and the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class HybridnbError(Exception):
+    """The base of all errors that hybridnb raises for a user to read."""
+
+
+class CallError(HybridnbError):
+    """A command, a magic or a function was called in a way that cannot mean anything."""
+
+
+class NotFound(HybridnbError):
+    """There is no such run, job, host or file."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong in a definition, with its place: lines and columns count from 1, 0 means the whole file."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class DefinitionError(HybridnbError):
+    """A definition is wrong; `problems` holds everything that is, in the order of the file."""
+
+    def __init__(self, problems: Iterable[Problem | str]) -> None:
+        self.problems = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class HostError(HybridnbError):
+    """A host refused, or could not do, what was asked of it."""
+
+
+class StoreError(HybridnbError):
+    """A run's folder cannot be read or written: full, read-only, damaged, gone."""
+
+
+class RunBusy(StoreError):
+    """Another process is moving this run forward; there is one writer at a time."""
+
+
+class ServiceError(HybridnbError):
+    """The service cannot be started, reached or understood."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'train'?" for the nearest of the known words, or ''."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,0 +1,349 @@
+"""One run on its way: takes what hosts report, decides what is ready, prepares what is handed over. Hosts do the rest."""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from . import environment, graph, provenance
+from .errors import CallError
+from .hosts.attempts import Report, Submission, key
+from .journal import Record
+from .model import Dependency, Job, Kind, Workflow
+from .progress import Progress, scan
+from .run import Attempt, State
+from .store import Store
+
+Read = Callable[[str, str, int, int], bytes]  # host, path, offset, limit
+
+_CHUNK = 1 << 20  # bytes of a log read at once
+_FAR = 64 << 20  # a log that is this far ahead is scanned from its end
+
+
+class Execution:
+    """Moves one run forward. It asks nobody: the engine brings reports in and takes submissions out."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.run = store.run
+        self.cancels: dict[str, list[str]] = {}  # host -> keys that are to be stopped
+        self.withdrawals: dict[str, list[str]] = {}
+        self.later: list[Callable[[], Record | None]] = []  # slow work, whose record the engine brings back
+        self._jobs = {key(self.run.id, number, a.first): name for name, number in self.run.numbers.items() for a in self.run.attempts.get(name, ())}
+        self._offsets: dict[tuple[str, int, str], int] = {}  # of logs, as far as they were scanned for progress
+        self._order: dict[str, int] = {}
+        self._children: dict[str, list[str]] = {}
+        self._heap: list[tuple[int, str]] = []
+        self._sort()
+        self.consider(self.run.jobs)
+
+    def __repr__(self) -> str:
+        return f"Execution({self.run!r})"
+
+    # -- what hosts tell ------------------------------------------------------------------------------------------------
+    def knows(self, key: str) -> bool:
+        """Is this attempt one of the run's?"""
+        return key in self._jobs
+
+    def hear(self, report: Report, read: Read) -> None:
+        """Take a host's report in."""
+        name = self._jobs[report.key]
+        attempt = self._attempt(name, report)
+        match report.what:
+            case State():
+                self._state(attempt, report, read)
+            case "withdrawn":
+                self._withdrawn(attempt, report)
+            case "kept" if name in self.run.pending:
+                self.store.note({"event": "kept", "job": name, "attempt": report.attempt})
+            case _:
+                pass
+
+    def _attempt(self, name: str, report: Report) -> Attempt:
+        """Find the attempt; one that we have not heard of is the host's own retry."""
+        if found := self.run.attempt(name, report.attempt):
+            return found
+        first = int(report.key.rpartition("_")[2])
+        before = self.run.attempt(name, first)
+        assert before, "a key is made with its first attempt"
+        reason = f"retry {report.reason}".strip() if report.what == "retry" else ""
+        record = {"event": "attempt", "job": name, "attempt": report.attempt, "first": first, "token": before.token, "host": before.host}
+        self.store.note({**record, "state": "queued", "reason": reason, "at": report.at})
+        made = self.run.attempt(name, report.attempt)
+        assert made
+        return made
+
+    def _state(self, attempt: Attempt, report: Report, read: Read) -> None:
+        assert isinstance(report.what, State)
+        if attempt.state.final or (attempt.state is report.what):
+            return
+        if report.what.final:
+            self._started(attempt)
+            self.scan(attempt, read, to_the_end=True)
+        known = {"exit_code": report.exit_code, "native_id": report.native_id, "reason": report.reason, "retries": report.again}
+        record = {"event": "state", "job": attempt.job, "attempt": attempt.number, "state": report.what.value, "at": report.at}
+        self.store.note({**record, **{k: v for k, v in known.items() if v or v == 0 and v is not False}})
+        if report.what is State.RUNNING:
+            self._checksums(attempt, "inputs")
+        elif report.what.final and not report.again:
+            self._checksums(attempt, "outputs")
+            self.consider(self._children.get(attempt.job, ()))
+
+    def _started(self, attempt: Attempt) -> None:
+        """An attempt that ended while nobody listened has left the time of its claim."""
+
+    def _withdrawn(self, attempt: Attempt, report: Report) -> None:
+        name = attempt.job
+        if attempt.state.final:
+            return
+        self.store.note({"event": "withdrawn", "job": name, "attempt": attempt.number, "at": report.at})
+        self._sort()
+        self.consider([name, *self._children.get(name, ())])
+
+    def _checksums(self, attempt: Attempt, which: str) -> None:
+        job = self.run.jobs.get(attempt.job)
+        if job is None or not (patterns := getattr(job, which)):
+            return
+        folder, name, number = self.run.folder, attempt.job, attempt.number
+
+        def look() -> Record:
+            return {"event": "files", "job": name, "attempt": number, "files": {which: provenance.checksums(folder, patterns)}}
+
+        self.later.append(look)
+
+    # -- progress -------------------------------------------------------------------------------------------------------
+    def scan_running(self, read: Read) -> None:
+        """Look for progress in the logs of what runs."""
+        if self.run.counts[State.RUNNING]:
+            for attempt in list(self.run.unfinished()):
+                if attempt.state is State.RUNNING:
+                    self.scan(attempt, read)
+
+    def scan(self, attempt: Attempt, read: Read, *, to_the_end: bool = False) -> None:
+        """Read what is new in an attempt's logs and record the progress that it tells."""
+        told = Progress()
+        for stream in ("out", "err"):
+            told = told.then(self._scan(attempt, stream, read, to_the_end=to_the_end))
+        if not told:
+            return
+        record: Record = {"event": "progress", "job": attempt.job, "attempt": attempt.number}
+        if told.percent is not None and told.percent != attempt.progress:
+            record["progress"] = told.percent
+        if news := {k: v for k, v in told.metrics.items() if attempt.metrics.get(k) != v}:
+            record["metrics"] = news
+        if len(record) > 3:
+            self.store.note(record)
+
+    def _scan(self, attempt: Attempt, stream: str, read: Read, *, to_the_end: bool) -> Progress:
+        place = (attempt.job, attempt.number, stream)
+        path, told = f"{self.store.folder}/jobs/{attempt.job}/{attempt.number}/{stream}", Progress()
+        while piece := read(attempt.host, path, self._offsets.get(place, 0), _CHUNK):
+            whole = len(piece) if to_the_end and len(piece) < _CHUNK else piece.rfind(b"\n") + 1 or (len(piece) if len(piece) == _CHUNK else 0)
+            told = told.then(scan(piece[:whole]))
+            self._offsets[place] = self._offsets.get(place, 0) + whole
+            if not whole or len(piece) < _CHUNK:
+                break
+        if to_the_end:
+            self._offsets.pop(place, None)
+        return told
+
+    # -- what becomes possible ------------------------------------------------------------------------------------------
+    def consider(self, names: Iterable[str]) -> None:
+        """Look at these jobs in the next `ready`."""
+        for name in names:
+            if name in self._order:
+                heapq.heappush(self._heap, (self._order[name], name))
+
+    def ready(self) -> dict[str, list[Submission]]:
+        """Record the intent for everything that can go over to a host now, parents first; return it by host.
+
+        A job goes when each parent has ended as asked, or is in the hands of the same host, which then keeps the order.
+        """
+        batches: dict[str, list[Submission]] = {}
+        skipped: list[str] = []
+        before = ""
+        while self._heap:
+            _, name = heapq.heappop(self._heap)
+            if name == before or self.run.states.get(name) is not State.WAITING:
+                continue
+            before = name
+            job = self.run.jobs[name]
+            verdicts = [self.run.verdict(d) for d in job.after]
+            if any(v is False for v in verdicts):
+                self._end([name], State.SKIPPED, self._why(job))
+                skipped.append(name)
+            elif all(v or self._handed(d, job.host) for d, v in zip(job.after, verdicts, strict=True)):
+                batches.setdefault(job.host, []).append(self._intend(job))
+            else:
+                continue
+            self.consider(self._children[name])
+        return batches
+
+    def _handed(self, dependency: Dependency, host: str) -> bool:
+        last = self.run.attempt(dependency.job)
+        state = self.run.states[dependency.job]
+        return bool(last and last.host == host and state.active and dependency.job not in self.run.pending)
+
+    def _why(self, job: Job) -> str:
+        parent = next(d for d in job.after if self.run.verdict(d) is False)
+        wish = "fail" if parent.kind is Kind.FAILED else "be done"
+        return f"'{parent.job}', which was to {wish}, is {self.run.states[parent.job].value}"
+
+    def _intend(self, job: Job) -> Submission:
+        number = len(self.run.attempts.get(job.name, ())) + 1
+        token = secrets.token_hex(8)
+        self.store.note({"event": "attempt", "job": job.name, "attempt": number, "token": token, "host": job.host})
+        made = self.run.attempt(job.name, number)
+        assert made
+        return self.submission(made)
+
+    def submission(self, attempt: Attempt) -> Submission:
+        """Build what goes to the host: the same again whenever it is built, so that it may be sent again."""
+        job = self.run.jobs[attempt.job]
+        above = []
+        for dependency in job.after:
+            parent = self.run.attempt(dependency.job)
+            if self.run.verdict(dependency) is None and parent and parent.host == attempt.host:
+                above.append((key(self.run.id, self.run.numbers[dependency.job], parent.first), dependency))
+        made = Submission(
+            run=self.run.id,
+            job=job,
+            number=self.run.numbers[job.name],
+            attempt=attempt.first,
+            token=attempt.token,
+            folder=str(self.store.job_folder(job.name)),
+            script=self.store.script(job),
+            after=tuple(above),
+            work=self.run.folder,
+            environment=str(environment.path(self.run.id)),
+        )
+        self._jobs[made.key] = job.name
+        return made
+
+    def submitted(self, submissions: Iterable[Submission]) -> None:
+        """The host has them, durably."""
+        self.store.note({"event": "queued", "attempts": [[s.job.name, s.attempt] for s in submissions]})
+
+    def unfinished(self) -> dict[str, list[Submission]]:
+        """Everything in the hands of hosts, to be asked for once more; parents first."""
+        batches: dict[str, list[Submission]] = {}
+        for attempt in sorted(self.run.unfinished(), key=lambda a: self._order[a.job]):
+            job = self.run.jobs[attempt.job]
+            batches.setdefault(attempt.host, []).append(self.submission(attempt))
+            name = key(self.run.id, self.run.numbers[attempt.job], attempt.first)
+            if attempt.state is State.CANCELLING:
+                self.cancels.setdefault(attempt.host, []).append(name)
+            elif attempt.job in self.run.pending or any(self.run.verdict(d) is False for d in job.after):
+                self.withdrawals.setdefault(attempt.host, []).append(name)
+        return batches
+
+    # -- what a person asks for -----------------------------------------------------------------------------------------
+    def cancel(self, names: Iterable[str] | None = None) -> list[str]:
+        """Stop the named jobs, or all; return those that had not ended."""
+        chosen = [n for n in (self.run.jobs if names is None else names) if not self.run.states[self.run.job(n).name].final]
+        waiting = [n for n in chosen if self.run.states[n] is State.WAITING]
+        if waiting:
+            self._end(waiting, State.CANCELLED, "")
+        for name in chosen:
+            if (last := self.run.attempt(name)) and self.run.states[name].active:
+                self.store.note({"event": "state", "job": name, "attempt": last.number, "state": "cancelling"})
+                self.cancels.setdefault(last.host, []).append(key(self.run.id, self.run.numbers[name], last.first))
+        return chosen
+
+    def retry(self, names: Iterable[str] | None = None) -> list[str]:
+        """Try again what ended otherwise than done, or the named jobs, with what was skipped below them; return them."""
+        bad = {n for n, s in self.run.states.items() if s.final and s is not State.DONE}
+        if names is None:
+            chosen = bad
+        else:
+            asked = {self.run.job(n).name for n in names}
+            if running := [n for n in asked if not self.run.states[n].final]:
+                raise CallError(f"run {self.run.id}: '{running[0]}' has not ended ({self.run.states[running[0]].value}); cancel it first")
+            below = graph.descendants(self.run.workflow.parents(), asked)
+            chosen = asked | {n for n in below if self.run.states[n] is State.SKIPPED}
+        again = [n for n in self.run.jobs if n in chosen]
+        if again:
+            self.store.note({"event": "again", "jobs": again})
+            for name in again:
+                (self.store.job_folder(name) / "cancel").unlink(missing_ok=True)
+            self.consider(again)
+        return again
+
+    def change(self, workflow: Workflow) -> dict[str, list[str]]:
+        """Make the run follow a definition: what has not started is added, changed or removed.
+
+        Returns the names under "added", "changed", "removed", and under "kept" those that had started already.
+        """
+        told: dict[str, list[str]] = {"added": [], "changed": [], "removed": [], "kept": []}
+        for name, job in workflow.jobs.items():
+            if name not in self.run.jobs:
+                self._redefine(job, told["added"])
+            elif self.run.jobs[name] != job or self._script_changed(job):
+                self._alter(name, job, told, told["changed"])
+        for name in [n for n in self.run.jobs if n not in workflow.jobs]:
+            self._alter(name, None, told, told["removed"])
+        self._sort()
+        self.consider(self.run.jobs)
+        return told
+
+    def _script_changed(self, job: Job) -> bool:
+        if not job.file:
+            return False
+        try:
+            text = (Path(self.run.folder) / job.file).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return False
+        return text != self.store.script(job)
+
+    def _redefine(self, job: Job, told: list[str]) -> None:
+        self.store.freeze(job)
+        self.store.define(job)
+        told.append(job.name)
+
+    def _alter(self, name: str, job: Job | None, told: dict[str, list[str]], done: list[str]) -> None:
+        state, last = self.run.states[name], self.run.attempt(name)
+        if state in (State.SUBMITTING, State.QUEUED) and last:
+            if job is not None:
+                self.store.freeze(job)
+            self.store.note({"event": "changing", "job": name, "definition": _mapping(job)})
+            self._withdraw(name)
+            done.append(name)
+        elif state in (State.RUNNING, State.CANCELLING, State.DONE) or (job is None and state is not State.WAITING and last):
+            told["kept"].append(name)
+        elif job is None:
+            self.store.note({"event": "removed", "job": name})
+            done.append(name)
+        else:
+            self._redefine(job, done)
+
+    def _withdraw(self, name: str) -> None:
+        """Take the job back from its host, with what waits for it there."""
+        below = graph.descendants(self.run.workflow.parents(), [name])
+        for each in (name, *sorted(below, key=lambda n: self._order.get(n, 0))):
+            last = self.run.attempt(each)
+            if last and self.run.states[each] in (State.SUBMITTING, State.QUEUED):
+                self.withdrawals.setdefault(last.host, []).append(key(self.run.id, self.run.numbers[each], last.first))
+
+    def _end(self, names: list[str], state: State, reason: str) -> None:
+        self.store.note({"event": "ended", "jobs": names, "state": state.value, "reason": reason})
+        for name in names:
+            self.consider(self._children[name])
+
+    def _sort(self) -> None:
+        parents = {name: [p for p in job.parents if p in self.run.jobs] for name, job in self.run.jobs.items()}
+        self._order = {name: index for index, name in enumerate(graph.order(parents))}
+        self._children = graph.children(parents)
+        self.consider(name for _, name in (self._heap or ()))
+
+    def finish(self) -> None:
+        """Record that the run has ended."""
+        self.store.note({"event": "finished", "state": self.run.state.value})
+
+
+def _mapping(job: Job | None) -> dict[str, Any] | None:
+    from .definition import to_mapping
+
+    return None if job is None else to_mapping(job)

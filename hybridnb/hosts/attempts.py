@@ -1,0 +1,99 @@
+"""An attempt as a host sees it: a folder with `script` and `spec`, where wrap.sh leaves `claim`, `out`, `err` and `rc`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from shlex import quote
+from typing import Any
+
+from ..model import Dependency, Job
+from ..run import State
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One attempt on its way to a host. Submitting it again is harmless: its claim can be taken once."""
+
+    run: str
+    job: Job
+    number: int  # the job's, in the run
+    attempt: int
+    token: str
+    folder: str  # of the job in the run; the attempt's is a subfolder
+    script: str
+    after: tuple[tuple[str, Dependency], ...] = ()  # edges whose parent is on this host too: the parent's key, the edge
+    work: str = "."  # where the script runs
+    environment: str = ""  # a file of exports that the script starts with
+
+    @property
+    def key(self) -> str:
+        return key(self.run, self.number, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a host tells of an attempt: its state, or that it was withdrawn or kept, and with what evidence."""
+
+    key: str
+    attempt: int
+    what: State | str  # a state, or "withdrawn", "kept", "retry"
+    at: str
+    exit_code: int | None = None
+    native_id: str | None = None
+    reason: str = ""
+    again: bool = False  # the host tries once more by itself
+
+
+def key(run: str, number: int, attempt: int) -> str:
+    """Name a submission among all of a user's on a host: lower-case letters, digits and underscores."""
+    return f"{run.replace('-', '_')}_{number}_{attempt}"
+
+
+def spec(submission: Submission, *, grace: float) -> str:
+    """Write what wrap.sh sources: variables, environment, work folder and command. Everything quoted here, and only here.
+
+    `$here` is the attempt's folder: the host's own retries use a copy of this text.
+    """
+    job = submission.job
+    lines = [f"token={quote(submission.token)} grace={grace:g}"]
+    if job.timeout:
+        lines.append(f"limit={job.timeout:g}")
+    if job.outputs:
+        lines.append(f"outputs={quote(chr(10).join(job.outputs))}")
+    if submission.environment:
+        lines.append(f"[ ! -r {quote(submission.environment)} ] || . {quote(submission.environment)}")
+    own = {"HYBRIDNB_RUN": submission.run, "HYBRIDNB_JOB": job.name}
+    lines += [f"export {name}={quote(value)}" for name, value in {**own, **variables(job.params), **job.env}.items()]
+    lines.append('export HYBRIDNB_ATTEMPT="${here##*/}" HYBRIDNB_PARAMS="${here%/*}/params.json"')
+    lines.append(f"cd {quote(submission.work)} || exit 72")  # sysexits.h EX_OSFILE
+    lines += command(job, submission.script)
+    return "\n".join(lines) + "\n"
+
+
+def variables(params: Mapping[str, Any]) -> dict[str, str]:
+    """Write params as environment variables: texts as they are, everything else as JSON writes it."""
+    return {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in params.items()}
+
+
+def command(job: Job, script: str) -> list[str]:
+    """Put the command into "$@": a shebang chooses the interpreter, else the file's suffix, else it is a shell script."""
+    if isinstance(job.exec, tuple):
+        return [f"set -- {' '.join(map(quote, job.exec))}"]
+    suffix = PurePosixPath(job.file).suffix if job.file else ""
+    if suffix == ".ipynb":
+        return [
+            'cp "$here/script" "$here/notebook.ipynb"',
+            'set -- python3 -m papermill --log-output --no-progress-bar --parameters_file "$HYBRIDNB_PARAMS" '
+            '--cwd "$PWD" "$here/notebook.ipynb" "$here/executed.ipynb"',
+        ]
+    first, _, _ = script.partition("\n")
+    if first.startswith("#!"):
+        interpreter = first[2:].strip().split(None, 1)  # as the kernel does: one argument at most (execve(2))
+        return [f'set -- {" ".join(map(quote, interpreter))} "$here/script"']
+    if suffix == ".py":
+        beside = str(PurePosixPath(job.file or "").parent)
+        return [f'export PYTHONPATH="$PWD"/{quote(beside)}"${{PYTHONPATH:+:$PYTHONPATH}}"', 'set -- python3 "$here/script"']
+    return ['set -- "$shell" "$here/script"']

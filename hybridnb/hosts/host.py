@@ -1,0 +1,173 @@
+"""A host as the engine sees it: takes batches, tells what happened. Here: a transport with the dialect of plain hosts."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.resources import files
+from typing import Protocol
+
+from ..run import State, iso
+from . import process
+from .attempts import Report, Submission, spec
+from .transport import File, Transport
+
+_PROGRAMS = {name: (files(__package__) / name).read_bytes() for name in ("runner.sh", "wrap.sh")}
+_DIGEST = f"{zlib.crc32(b''.join(_PROGRAMS.values())):08x}"
+_PORTION = 32  # attempts
+_PATIENCE = 2.0  # seconds between looks whether the runner lives, while it should
+
+
+class Host(Protocol):
+    """A place to run, as the engine needs it. Methods that speak to the host raise HostError."""
+
+    name: str
+
+    def submit(self, submissions: Sequence[Submission]) -> None:
+        """Hand attempts over; those that the host knows already are told of instead."""
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """Ask for attempts to be stopped, or never started."""
+
+    def withdraw(self, keys: Iterable[str]) -> None:
+        """Ask for attempts not to be started; "withdrawn" or "kept" comes back."""
+
+    def hear(self) -> list[Report]:
+        """Return what has come in since the last call, without waiting."""
+
+    def tend(self) -> None:
+        """Look after the host's side while attempts are unfinished; called often, does little."""
+
+    def read(self, path: str, offset: int, limit: int) -> bytes:
+        """Return a piece of a file there."""
+
+    def facts(self) -> dict[str, object]:
+        """Describe the machine."""
+
+    def close(self) -> None:
+        """Let go of the host; what runs there goes on."""
+
+
+class PlainHost:
+    """A machine without a scheduler of its own: our runner is its queue."""
+
+    def __init__(
+        self, name: str, transport: Transport, *, directory: str, slots: int, wake: Callable[[], None], backoff: int = 1, grace: float = 10
+    ) -> None:
+        self.name = name
+        self.slots = slots
+        self._transport = transport
+        self._runner = f"{directory}/runner/{name}"
+        self._programs = f"{directory}/runner/program-{_DIGEST}"
+        self._wake = wake
+        self._backoff = backoff
+        self._grace = grace
+        self._folders: dict[str, str] = {}  # of the submissions that we want to hear of
+        self._lines: deque[str] = deque()
+        self._following = False
+        self._looked = 0.0
+
+    def __repr__(self) -> str:
+        return f"PlainHost({self.name!r}, {self._transport!r}, slots={self.slots})"
+
+    def submit(self, submissions: Sequence[Submission]) -> None:
+        """Write the attempts' folders and give the runner a batch; see Host."""
+        self._follow()
+        for portion in self._portions(submissions):
+            self._transport.put(self._files(portion))
+            self._folders.update((s.key, s.folder) for s in portion)
+            lines = [process.slots(self.slots), *(process.add(s, backoff=self._backoff) for s in portion)]
+            self._hand_over("".join(lines))
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """See Host. The mark in the job's folder holds whoever comes to run it."""
+        chosen = list(keys)
+        self._transport.put(File(f"{folder}/cancel", b"\n") for key in chosen if (folder := self._folders.get(key)))
+        self._hand_over("".join(map(process.cancel, chosen)))
+
+    def withdraw(self, keys: Iterable[str]) -> None:
+        """See Host."""
+        self._hand_over("".join(map(process.withdraw, keys)))
+
+    def hear(self) -> list[Report]:
+        """Read the record's new lines; see Host."""
+        reports = []
+        while self._lines:
+            said = process.parse(self._lines.popleft())
+            if said and said.key in self._folders:
+                reports.append(self._report(said, self._folders[said.key]))
+        return reports
+
+    def tend(self) -> None:
+        """Start a runner again that was killed: its successor finds everything on disk."""
+        if self._folders and time.monotonic() - self._looked > _PATIENCE:
+            self._hand_over("")
+
+    def read(self, path: str, offset: int, limit: int) -> bytes:
+        """See Host."""
+        return self._transport.read(path, offset, limit)
+
+    def facts(self) -> dict[str, object]:
+        """See Host."""
+        return {"slots": self.slots, **self._transport.facts()}
+
+    def close(self) -> None:
+        """See Host."""
+        self._transport.close()
+        self._following = False
+
+    def _portions(self, submissions: Sequence[Submission]) -> Iterator[Sequence[Submission]]:
+        """One portion where a conversation costs a round trip; nearby, growing ones, so that the first jobs run meanwhile."""
+        start, size = 0, _PORTION if self._transport.near else len(submissions)
+        while start < len(submissions):
+            yield submissions[start : start + size]
+            start, size = start + size, 2 * size
+
+    def _follow(self) -> None:
+        if not self._following:
+            self._following = True
+            record = f"{self._runner}/record"
+            self._transport.follow(record, self._size(record), hear=self._heard)
+
+    def _size(self, path: str) -> int:
+        return int(self._transport.run('[ -f "$1" ] && wc -c <"$1" || echo 0', path))
+
+    def _heard(self, line: str) -> None:
+        self._lines.append(line)
+        self._wake()
+
+    def _hand_over(self, batch: str) -> None:
+        self._looked = time.monotonic()
+        name = f"{time.time_ns()}-{secrets.token_hex(4)}" if batch else ""
+        self._transport.put(File(f"{self._programs}/{program}", text) for program, text in _PROGRAMS.items())
+        self._transport.run(process.HAND_OVER, self._runner, str(self.slots), self._programs, name, input=batch.encode())
+
+    def _files(self, submissions: Iterable[Submission]) -> Iterator[File]:
+        for s in submissions:
+            attempt = f"{s.folder}/{s.attempt}"
+            if s.job.params or (s.job.file or "").endswith(".ipynb"):
+                yield File(f"{s.folder}/params.json", json.dumps(dict(s.job.params), ensure_ascii=False, indent=1).encode())
+            yield File(f"{attempt}/script", s.script.encode(errors="surrogateescape"))
+            yield File(f"{attempt}/spec", spec(s, grace=self._grace).encode(errors="surrogateescape"))
+
+    def _report(self, said: process.Said, folder: str) -> Report:
+        attempt = f"{folder}/{said.attempt}"
+        match said.verb:
+            case "start":
+                return Report(said.key, said.attempt, State.RUNNING, self._time(f"{attempt}/claim"), native_id=str(said.code))
+            case "fail" | "end":
+                what, code, reason = process.judge(said.code, said.word)
+                at = self._time(f"{attempt}/rc")
+                return Report(said.key, said.attempt, what, at, exit_code=code, reason=reason, again=said.verb == "fail")
+            case "retry":
+                at = self._time(f"{folder}/{said.attempt - 1}/rc")
+                return Report(said.key, said.attempt, "retry", at, reason=f"in {said.code} s" if said.code else "")
+            case _:
+                return Report(said.key, said.attempt, "kept", iso(time.time()))
+
+    def _time(self, path: str) -> str:
+        return iso(self._transport.changed(path) or time.time())

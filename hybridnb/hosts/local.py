@@ -1,0 +1,146 @@
+"""The transport to this machine: files in place, commands by the shell."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..errors import HostError
+from .transport import File
+
+
+class LocalTransport:
+    """This machine, under a name: several local hosts differ by their slots."""
+
+    near = True
+
+    def __init__(self, name: str = "local") -> None:
+        self.name = name
+        self._following: list[subprocess.Popen[str]] = []
+
+    def __repr__(self) -> str:
+        return f"LocalTransport({self.name!r})"
+
+    def put(self, files: Iterable[File]) -> None:
+        """Write the files; see Transport."""
+        folder = ""
+        try:
+            for name, text, mode in files:
+                if (parent := os.path.dirname(name)) != folder:
+                    os.makedirs(parent, exist_ok=True)
+                    folder = parent
+                _write(name, text, mode)
+        except OSError as error:
+            raise HostError(f"host '{self.name}': {error.filename} cannot be written: {error.strerror}") from error
+
+    def run(self, script: str, *args: str, input: bytes = b"") -> str:
+        """Run a shell script; see Transport."""
+        command = ["sh", "-c", script, "sh", *args]
+        try:
+            done = subprocess.run(command, input=input, capture_output=True, timeout=60)  # noqa: S603
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HostError(f"host '{self.name}': the shell cannot be used: {error}") from error
+        if done.returncode:
+            words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+            raise HostError(f"host '{self.name}': {words}")
+        return done.stdout.decode(errors="replace")
+
+    def read(self, path: str, offset: int, limit: int) -> bytes:
+        """Read a piece of a file; see Transport."""
+        try:
+            with open(path, "rb", buffering=0) as file:
+                if offset:
+                    file.seek(offset)
+                return file.read(limit) or b""
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise HostError(f"host '{self.name}': {path} cannot be read: {error.strerror}") from error
+
+    def changed(self, path: str) -> float | None:
+        """Return a file's time; see Transport."""
+        try:
+            return os.stat(path).st_mtime
+        except OSError:
+            return None
+
+    def follow(self, path: str, offset: int, *, hear: Callable[[str], None]) -> None:
+        """Follow a file by tail(1), which is woken by the kernel where it can be; see Transport."""
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+        command = ["tail", "-c", f"+{offset + 1}", "-f", path]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)  # noqa: S603
+        self._following.append(process)
+        threading.Thread(target=_listen, args=(process, hear), name=f"follow-{self.name}", daemon=True).start()
+
+    def facts(self) -> dict[str, object]:
+        """Describe this machine; see Transport."""
+        return {
+            "machine": socket.gethostname(),
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_gib": _memory(),
+            "gpus": _gpus(),
+        }
+
+    def close(self) -> None:
+        """Stop following; see Transport."""
+        for process in self._following:
+            process.kill()
+            process.wait()
+        self._following.clear()
+
+
+def _write(name: str, text: bytes, mode: int) -> None:
+    try:
+        if os.stat(name).st_size == len(text):
+            return
+    except FileNotFoundError:
+        pass
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        if os.write(fd, text) != len(text):
+            raise OSError(28, "No space left on device", name)
+    finally:
+        os.close(fd)
+
+
+def _listen(process: subprocess.Popen[str], hear: Callable[[str], None]) -> None:
+    assert process.stdout
+    with process.stdout:
+        for line in process.stdout:
+            hear(line)
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError):
+        return None
+
+
+def _gpus() -> list[str]:
+    if not (program := shutil.which("nvidia-smi")):
+        return []
+    try:
+        query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines() if done.returncode == 0 else []

@@ -1,0 +1,91 @@
+#!/bin/sh
+# wrap.sh FOLDER             runs one attempt, at most once, leaves the evidence in its folder, exits with the script's code
+# wrap.sh --serve FIFO NAME  does so for each line "KEY ATTEMPT FOLDER" of the FIFO: one of the runner's workers
+#   FOLDER/spec    what to run, sourced in a subshell: it sets limit, grace and outputs, enters the work folder, puts the command in "$@"
+#   FOLDER/claim   "PID START BOOT", made by the first act, atomically (O_EXCL): a twin finds it taken and runs nothing
+#   FOLDER/rc      "CODE WORD", the end; word: exit missing timeout cancelled. Complete once the line ends: a torn one is no evidence
+#   FOLDER/../cancel   the attempt is to stop, or never to start
+# It leads a process group (setsid, by its caller), so that a stop reaches all that a script started.
+
+identify() { # sets me: this process, told apart from a later one of the same number
+  me="$$ - -"
+  [ -r /proc/$$/stat ] || return 0
+  read -r stat </proc/$$/stat && read -r boot </proc/sys/kernel/random/boot_id || return 0
+  set -- ${stat##*) }
+  me="$$ ${20} $boot"                                     # proc_pid_stat(5): field 22, the start time
+}
+
+end() { # CODE WORD; a full disk delays the evidence, it does not lose it
+  until { echo "$1 $2" >"$here/rc"; } 2>/dev/null && [ -s "$here/rc" ]; do
+    [ -f "$here/spec" ] || return 0                       # the run was deleted: nobody wants it any more
+    sleep 2
+  done
+}
+
+watch() { # SECONDS GRACE: ends the whole group when the time is up. Its sleep is a child, so that both can end early
+  trap '' TERM
+  trap 'kill -9 $!; exit' USR1
+  sleep "$1" & wait $!
+  : >"$here/timeout"
+  kill -TERM 0
+  sleep "$2" & wait $!
+  end 137 timeout
+  kill -KILL 0
+}
+
+run() { # in a subshell, whose environment and folder are the script's
+  limit='' grace=10 outputs='' shell=sh
+  command -v bash >/dev/null && shell=bash
+  . "$here/spec"
+  [ -n "$limit$outputs" ] || exec "$@"
+  trap : TERM
+  [ -z "$limit" ] || { watch "$limit" "$grace" >/dev/null 2>&1 & guard=$!; }
+  "$@"
+  code=$?
+  [ -z "$limit" ] || { kill -USR1 $guard; wait $guard; } 2>/dev/null
+  [ $code -eq 0 ] || exit $code
+  IFS='
+'
+  for file in $outputs; do
+    [ -e "$file" ] || { : >"$here/missing"; echo "hybridnb: the job declares the output '$file', but it is not there" >&2; }
+  done
+  exit 0
+}
+
+attempt() { # FOLDER KEY ATTEMPT; sets code
+  here=$1 code=75
+  cd "$here" 2>/dev/null || return 0
+  set -C
+  { echo "$me" >claim; } 2>/dev/null || { set +C; return 0; }
+  set +C
+  [ ! -e ../cancel ] || { end 75 cancelled; return 0; }
+  [ -z "$2" ] || echo "start $2 $3 $$" >&4
+  ( run ) >out 2>err </dev/null 3>&- 4>&- 5>&-
+  code=$?
+  word=exit
+  if [ $code -ne 0 ] && [ -e ../cancel ]; then word=cancelled
+  elif [ -e timeout ]; then word=timeout
+  elif [ -e missing ]; then word=missing; fi
+  end $code $word
+  case $word in cancelled | timeout)
+    [ -z "$2" ] || echo "done $2 $3 $code" >&3
+    trap '' TERM
+    kill -KILL 0 ;;                                       # whatever of the script ignored the polite signal
+  esac
+}
+
+serve() { # FIFO NAME
+  exec 5<>"$1"
+  echo "idle $2" >&3
+  while read -r key try folder <&5 && [ "$key" != quit ]; do
+    attempt "$folder" "$key" "$try"
+    echo "done $key $try $code $2" >&3
+  done
+}
+
+trap : TERM                                               # a stop is for the script; this shell stays to write the end
+identify
+case $1 in
+  --serve) serve "$2" "$3" ;;
+  *) attempt "$1" '' ''; exit $code ;;
+esac

@@ -1,0 +1,146 @@
+"""A durable log of records: one line each, a YAML flow mapping with its number and checksum, appended in constant time.
+
+A line is `- {"n": 7, …, "crc": "1c291ca3"}`; crc is zlib.crc32 of the mapping without it. The file is valid YAML.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import StoreError
+
+Record = dict[str, Any]
+
+_SYNC_INTERVAL = 0.1  # seconds: what a power cut may cost of observations, which the hosts can tell again
+# YAML 1.1 reads 1e-07 as a text, 1.0e-07 as a number; strings are skipped by the first alternative.
+_BARE_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])(-?\d+)(e[+-]?\d+)')
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def line(number: int, record: Record) -> str:
+    """Write one record as a line of the journal."""
+    body = _encode({"n": number, **record})
+    if "e-" in body or "e+" in body:
+        body = _BARE_EXPONENT.sub(lambda m: f"{m[1]}.0{m[2]}" if m[1] else m[0], body)
+    return f'- {body[:-1]}, "crc": "{zlib.crc32(body.encode()):08x}"}}\n'
+
+
+def parse(text: bytes) -> Record | None:
+    """Read one line; None when it is torn or damaged."""
+    body, mark, crc = text.rpartition(b', "crc": "')
+    if not mark or len(crc) != 11 or crc[8:] != b'"}\n':
+        return None
+    body = body[2:] + b"}"
+    try:
+        if zlib.crc32(body) != int(crc[:8], 16):
+            return None
+        record: Record = json.loads(body)
+    except ValueError:
+        return None
+    return record
+
+
+def read(path: Path) -> tuple[list[Record], int]:
+    """Return the records and how many bytes they take; what follows is a torn tail.
+
+    Raises StoreError when whole lines follow a damaged one: that is no torn write, and a person has to look.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    records: list[Record] = []
+    good = 0
+    lines = data.splitlines(keepends=True)
+    for index, text in enumerate(lines):
+        record = parse(text)
+        if record is None or record["n"] != len(records) + 1:
+            if any(parse(later) for later in lines[index + 1 :]):
+                raise StoreError(
+                    f"{path}:{index + 1}: this line is damaged, and others follow it. "
+                    "Everything before it is sound: remove the lines from here on, and run again to resume"
+                )
+            break
+        records.append(record)
+        good += len(text)
+    return records, good
+
+
+class Journal:
+    """The journal opened for its single writer. `append` is memory, `commit` is the disk."""
+
+    def __init__(self, path: Path, *, count: int = 0, size: int = 0) -> None:
+        self.path = path
+        self._count = count
+        self._size = size
+        self._pending: list[str] = []
+        self._synced = 0.0
+        self._dirty = False
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            os.ftruncate(self._fd, size)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def __repr__(self) -> str:
+        return f"Journal({str(self.path)!r}, records={self._count})"
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[Journal, list[Record]]:
+        """Read the records, drop a torn tail, and go on after it."""
+        records, size = read(path)
+        return cls(path, count=len(records), size=size), records
+
+    @property
+    def count(self) -> int:
+        """How many records there are, the pending ones among them."""
+        return self._count
+
+    def append(self, record: Record) -> None:
+        """Add a record; nothing is on disk before `commit`."""
+        self._pending.append(line(self._count + 1, record))
+        self._count += 1
+
+    def commit(self, *, sync: bool = False) -> None:
+        """Write what is pending with one call; with sync, or some time after the last one, wait for the disk.
+
+        Raises StoreError when the disk refuses; the file then ends where it ended before.
+        """
+        try:
+            if self._pending:
+                self._write("".join(self._pending).encode())
+                self._pending.clear()
+            if self._dirty and (sync or time.monotonic() - self._synced > _SYNC_INTERVAL):
+                os.fsync(self._fd)
+                self._synced, self._dirty = time.monotonic(), False
+        except OSError as error:
+            os.ftruncate(self._fd, self._size)
+            raise StoreError(f"{self.path}: cannot be written: {error.strerror}. Make room, and run again to resume") from error
+
+    def _write(self, data: bytes) -> None:
+        view, at = memoryview(data), self._size
+        while view:
+            n = os.pwrite(self._fd, view, at)
+            view, at = view[n:], at + n
+        self._size, self._dirty = at, True
+
+    def close(self) -> None:
+        """Commit with sync and close; safe to call again."""
+        if self._fd >= 0:
+            try:
+                self.commit(sync=True)
+            finally:
+                os.close(self._fd)
+                self._fd = -1
+
+
+def follow(path: Path, *, after: int) -> Iterator[Record]:
+    """Yield the records numbered above `after`, from the file as it is now."""
+    yield from read(path)[0][after:]
