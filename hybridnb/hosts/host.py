@@ -87,7 +87,7 @@ class PlainHost:
         """See Host. The mark in the job's folder holds whoever comes to run it."""
         chosen = list(keys)
         self._transport.put(File(f"{folder}/cancel", b"\n") for key in chosen if (folder := self._folders.get(key)))
-        self._hand_over("".join(map(process.cancel, chosen)))
+        self._hand_over("".join(process.cancel(key, grace=self._grace) for key in chosen))
 
     def withdraw(self, keys: Iterable[str]) -> None:
         """See Host."""

@@ -11,8 +11,7 @@ from .attempts import Submission
 # A batch counts from its rename on. The poke never blocks: a FIFO opened for both ways needs no reader. A missing inbox
 # means that a runner is just ending (it removes the inbox last), so a new one is started without asking for the lock.
 HAND_OVER = r"""
-umask 077
-mkdir -p "$1" && cd "$1" || exit 1
+mkdir -p "$1" && chmod 700 "$1" && cd "$1" || exit 1
 new=
 if [ "$4" ]; then
   cat >"$4" || exit 1
@@ -22,12 +21,11 @@ fi
 if [ -z "$new" ] && command -v flock >/dev/null; then
   ( flock -n 9 ) 9>>lock || exit 0
 fi
-start() { env -i HOME="$HOME" USER="${USER-}" LOGNAME="${LOGNAME-}" SHELL="${SHELL-/bin/sh}" PATH="$PATH" LANG="${LANG-C}" "$@"; }
-if command -v setsid >/dev/null; then
-  start setsid sh "$3/runner.sh" "$1" "$2" </dev/null >>runner.log 2>&1 &
-else
-  start nohup sh "$3/runner.sh" "$1" "$2" </dev/null >>runner.log 2>&1 &
-fi
+command -v setsid >/dev/null && alone=setsid || alone=nohup
+(
+  exec env -i HOME="$HOME" USER="${USER-}" LOGNAME="${LOGNAME-}" SHELL="${SHELL-/bin/sh}" PATH="$PATH" LANG="${LANG-C}" \
+    "$alone" sh "$3/runner.sh" "$1" "$2"
+) </dev/null >>runner.log 2>&1 &
 """
 
 
@@ -48,9 +46,9 @@ def add(submission: Submission, *, backoff: int) -> str:
     return f"add {submission.key} {submission.attempt} {submission.job.retries} {backoff} {after or '-'} {submission.folder}/\n"
 
 
-def cancel(key: str) -> str:
-    """Ask for an attempt to be stopped, or never started."""
-    return f"cancel {key}\n"
+def cancel(key: str, *, grace: float) -> str:
+    """Ask for an attempt to be stopped, after `grace` seconds by force, or never started."""
+    return f"cancel {key} {grace:g}\n"
 
 
 def withdraw(key: str) -> str:

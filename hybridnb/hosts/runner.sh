@@ -2,7 +2,8 @@
 # runner.sh DIR SLOTS: the queue of one plain host, one per user, with wrap.sh beside it.
 #   DIR/inbox/NAME  batches, renamed into place; lines:
 #     add KEY ATTEMPT RETRIES BACKOFF DEPENDENCIES FOLDER/   run FOLDER/ATTEMPT; asked again, it tells how the attempt stands
-#     cancel KEY      stop it, or never start it             withdraw KEY   never start it; "kept" if it has started
+#     cancel KEY GRACE   stop it, roughly after GRACE seconds, or never start it
+#     withdraw KEY    never start it; "kept" if it has started
 #     slots N         how many run at once
 #   DIR/events      FIFO: "take NAME" from submitters, "idle…", "done…", "gone…" from workers, "again KEY" after a back-off
 #   DIR/record      what happened, a line each, appended by this runner and its workers only:
@@ -10,7 +11,7 @@
 #     retry KEY ATTEMPT SECONDS | kept KEY ATTEMPT
 #     word: those of wrap.sh, and skipped withdrawn lost
 #   DIR/taken/      accepted batches: all that a successor needs when this process is killed
-#   DIR/lock        held (flock) while a runner lives
+#   DIR/lock        held (flock) while a runner lives; its text is the runner's pid
 # DEPENDENCIES: "-" or KEY[:any|:failed],… It ends when nothing is open, by removing inbox/, so that no batch falls between.
 # As many workers (wrap.sh --serve) as slots run the scripts: a job costs one fork. A worker outlives a killed runner and
 # still writes its evidence. Variables: s_KEY (wN waiting for N parents, r ready, x running, b backing off, then ok failed
@@ -26,7 +27,7 @@ else python3 -c 'import fcntl; fcntl.flock(9, 6)'; fi || exit 0
 if command -v setsid >/dev/null; then alone() { setsid "$@"; }
 elif command -v perl >/dev/null; then alone() { perl -e 'use POSIX; POSIX::setsid(); exec @ARGV' "$@"; }
 else alone() { python3 -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"; }; fi
-umask 077
+echo $$ >lock
 mkdir -p inbox taken
 [ -p events ] || mkfifo events
 for fifo in worker.*; do [ ! -p "$fifo" ] || { echo quit 1<>"$fifo"; rm -f "$fifo"; }; done    # a dead runner's: they finish first
@@ -94,13 +95,14 @@ fill() {
 }
 
 released() { # WORKER: it has nothing to do
-  [ -p "worker.$1" ] || return 0
+  case $1 in $$_*) ;; *) return ;; esac
   eval "job_$1=''"
   idle="$1 $idle"
 }
 
 gone() { # WORKER: killed, or ended on purpose after a stop
   rm -f "worker.$1"
+  case $1 in $$_*) ;; *) return ;; esac                   # a dead runner's
   eval "key=\${job_$1--}; unset job_$1"
   [ "$key" != - ] || { awaited=$((awaited - 1)); sleep 1; return; }     # it could not even start: no spinning
   case $idle in *"$1 "*) idle=${idle%%"$1 "*}${idle#*"$1 "} ;; esac
@@ -156,6 +158,7 @@ judge() { # KEY KIND END-OF-ITS-PARENT
 }
 
 alive() { # FOLDER: might processes of this attempt live? sets pid
+  [ -s "$1/claim" ] || sleep 1 3>&- 4>&- 9>&-               # it is being written, or its writer died over it
   { read -r pid since boot <"$1/claim"; } 2>/dev/null || return 1
   case $pid in '' | *[!0-9]*) return 1 ;; esac
   if [ "$since" != - ]; then
@@ -166,13 +169,13 @@ alive() { # FOLDER: might processes of this attempt live? sets pid
       [ "${20}" = "$since" ] || return 1
     fi
   fi
-  kill -0 -- "-$pid" 2>/dev/null
+  kill -0 "-$pid" 2>/dev/null
 }
 
 outlive() { # KEY: nobody waits for its processes; do, then look for evidence again
   load "$1"
   alive "$d$a" || { ended "$1" "$a" lost; return; }
-  ( while [ ! -s "$d$a/rc" ] && kill -0 -- "-$pid" 2>/dev/null; do sleep 1 3>&- 4>&-; done
+  ( while [ ! -s "$d$a/rc" ] && kill -0 "-$pid" 2>/dev/null; do sleep 1 3>&- 4>&-; done
     echo "done $1 $a lost" >&3 ) 6>&- 7>&- 9>&- &
 }
 
@@ -231,15 +234,15 @@ tell() { # KEY ATTEMPT, asked for once more: how it stands, and how the attempts
   esac
 }
 
-cancel() { # KEY
+cancel() { # KEY GRACE
   load "$1"
   case $s in
     w* | r | b) : >"$d"cancel; leave "$d$a" 75 cancelled; finish "$1" 75 cancelled ;;
     x)
       : >"$d"cancel
       alive "$d$a" || return
-      kill -TERM -- "-$pid" 2>/dev/null
-      ( sleep 10; evidence "$d$a" || ! alive "$d$a" || kill -KILL -- "-$pid" ) 2>/dev/null 3>&- 4>&- 6>&- 7>&- 9>&- & ;;
+      kill -TERM "-$pid" 2>/dev/null
+      ( sleep "$2"; evidence "$d$a" || ! alive "$d$a" || kill -KILL "-$pid" ) 2>/dev/null 3>&- 4>&- 6>&- 7>&- 9>&- & ;;
   esac
 }
 
@@ -258,7 +261,7 @@ take() { # FILE
   while read -r verb a1 a2 a3 a4 a5 a6; do
     case $verb in
       add) add "$a1" "$a2" "$a3" "$a4" "$a5" "$a6" ;;
-      cancel) cancel "$a1" ;;
+      cancel) cancel "$a1" "${a2:-10}" ;;
       withdraw) withdraw "$a1" ;;
       slots) resize "$a1" ;;
     esac
@@ -283,7 +286,7 @@ while :; do
     done) ended "$x" "$y" "$z"; [ -z "$w" ] || released "$w" ;;
     take) accept "inbox/$x" ;;
     again) eval "s=\${s_$x-}"; [ "$s" != b ] || enqueue "$x" ;;
-    idle) awaited=$((awaited - 1)); released "$x" ;;
+    idle) case $x in $$_*) awaited=$((awaited - 1)) ;; esac; released "$x" ;;
     gone) gone "$x" ;;
   esac
 done

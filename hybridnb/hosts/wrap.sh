@@ -15,12 +15,14 @@ identify() { # sets me: this process, told apart from a later one of the same nu
   me="$$ ${20} $boot"                                     # proc_pid_stat(5): field 22, the start time
 }
 
-end() { # CODE WORD; a full disk delays the evidence, it does not lose it
-  until { echo "$1 $2" >"$here/rc"; } 2>/dev/null && [ -s "$here/rc" ]; do
+write() { # FILE TEXT; a full disk delays the evidence, it does not lose it
+  until { echo "$2" >"$here/$1"; } 2>/dev/null && [ -s "$here/$1" ]; do
     [ -f "$here/spec" ] || return 0                       # the run was deleted: nobody wants it any more
     sleep 2
   done
 }
+
+end() { write rc "$1 $2"; } # CODE WORD
 
 watch() { # SECONDS GRACE: ends the whole group when the time is up. Its sleep is a child, so that both can end early
   trap '' TERM
@@ -56,8 +58,9 @@ attempt() { # FOLDER KEY ATTEMPT; sets code
   here=$1 code=75
   cd "$here" 2>/dev/null || return 0
   set -C
-  { echo "$me" >claim; } 2>/dev/null || { set +C; return 0; }
+  { true >claim; } 2>/dev/null || { set +C; return 0; }
   set +C
+  write claim "$me"
   [ ! -e ../cancel ] || { end 75 cancelled; return 0; }
   [ -z "$2" ] || echo "start $2 $3 $$" >&4
   ( run ) >out 2>err </dev/null 3>&- 4>&- 5>&-
