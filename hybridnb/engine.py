@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from . import environment, provenance
-from .errors import HostError, NotFound
+from .errors import DefinitionError, HostError, NotFound
 from .execution import Execution
 from .hosts.attempts import Report, Submission
 from .hosts.config import Hosts
@@ -47,12 +47,14 @@ class Engine:
         return f"Engine(runs={sorted(self.executions)})"
 
     # -- runs -----------------------------------------------------------------------------------------------------------
-    def create(self, workflow: Workflow, source: Path, *, variables: dict[str, str] | None = None, runs: Path | None = None) -> Store:
+    def create(
+        self, workflow: Workflow, source: Path, *, variables: Mapping[str, str] | None = None, runs: Path | None = None, request: str = ""
+    ) -> Store:
         """Freeze a workflow into a new run and start moving it; the next step submits what is ready."""
         for name in {job.host for job in workflow.jobs.values()}:
             self.hosts.known(name)
-        store = Store.create(workflow, source, runs=runs)
-        environment.save(store.run.id, environment.capture() if variables is None else variables)
+        variables = environment.capture() if variables is None else variables
+        store = Store.create(workflow, source, variables=variables, runs=runs, request=request)
         self._adopt(store)
         self._later(store, lambda: _facts(store))
         return store
@@ -95,6 +97,8 @@ class Engine:
         future: Future[_T] = Future()
 
         def do() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(work())
             except BaseException as error:  # noqa: BLE001  it belongs to the caller
@@ -181,7 +185,7 @@ class Engine:
             execution.store.commit(sync=True)  # the intent, before the deed
         try:
             say(host)
-        except HostError as error:
+        except (HostError, NotFound, DefinitionError) as error:  # hosts.yaml may have changed meanwhile
             self.problems[host] = str(error)
             self._again[host] = (time.monotonic() + wait, min(2 * wait, _BACKOFF[1]))
             return

@@ -35,7 +35,7 @@ class DefinitionError(HybridnbError):
     """A definition is wrong; `problems` holds everything that is, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem | str]) -> None:
-        self.problems = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
+        self.problems: tuple[Problem, ...] = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 
@@ -44,7 +44,11 @@ class HostError(HybridnbError):
 
 
 class StoreError(HybridnbError):
-    """A run's folder cannot be read or written: full, read-only, damaged, gone."""
+    """A run's folder cannot be read or written: full, read-only, damaged, gone. `run` is its id, where one is concerned."""
+
+    def __init__(self, message: str, *, run: str = "") -> None:
+        super().__init__(message)
+        self.run = run
 
 
 class RunBusy(StoreError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -36,7 +35,7 @@ class Execution:
         self._offsets: dict[tuple[str, int, str], int] = {}  # of logs, as far as they were scanned for progress
         self._order: dict[str, int] = {}
         self._children: dict[str, list[str]] = {}
-        self._heap: list[tuple[int, str]] = []
+        self._dirty: set[str] = set()
         self._sort()
         self.consider(self.run.jobs)
 
@@ -153,9 +152,7 @@ class Execution:
     # -- what becomes possible ------------------------------------------------------------------------------------------
     def consider(self, names: Iterable[str]) -> None:
         """Look at these jobs in the next `ready`."""
-        for name in names:
-            if name in self._order:
-                heapq.heappush(self._heap, (self._order[name], name))
+        self._dirty.update(names)
 
     def ready(self) -> dict[str, list[Submission]]:
         """Record the intent for everything that can go over to a host now, parents first; return it by host.
@@ -163,24 +160,21 @@ class Execution:
         A job goes when each parent has ended as asked, or is in the hands of the same host, which then keeps the order.
         """
         batches: dict[str, list[Submission]] = {}
-        skipped: list[str] = []
-        before = ""
-        while self._heap:
-            _, name = heapq.heappop(self._heap)
-            if name == before or self.run.states.get(name) is not State.WAITING:
-                continue
-            before = name
-            job = self.run.jobs[name]
-            verdicts = [self.run.verdict(d) for d in job.after]
-            if any(v is False for v in verdicts):
-                self._end([name], State.SKIPPED, self._why(job))
-                skipped.append(name)
-            elif all(v or self._handed(d, job.host) for d, v in zip(job.after, verdicts, strict=True)):
-                batches.setdefault(job.host, []).append(self._intend(job))
-            else:
-                continue
-            self.consider(self._children[name])
+        while self._dirty:
+            names = sorted((n for n in self._dirty if n in self._order), key=self._order.__getitem__)
+            self._dirty = set()
+            for name in names:
+                if self.run.states[name] is State.WAITING:
+                    self._decide(self.run.jobs[name], batches)
         return batches
+
+    def _decide(self, job: Job, batches: dict[str, list[Submission]]) -> None:
+        verdicts = [self.run.verdict(d) for d in job.after]
+        if any(v is False for v in verdicts):
+            self._end([job.name], State.SKIPPED, self._why(job))
+        elif all(v or self._handed(d, job.host) for d, v in zip(job.after, verdicts, strict=True)):
+            batches.setdefault(job.host, []).append(self._intend(job))
+            self.consider(self._children[job.name])
 
     def _handed(self, dependency: Dependency, host: str) -> bool:
         last = self.run.attempt(dependency.job)
@@ -336,7 +330,6 @@ class Execution:
         parents = {name: [p for p in job.parents if p in self.run.jobs] for name, job in self.run.jobs.items()}
         self._order = {name: index for index, name in enumerate(graph.order(parents))}
         self._children = graph.children(parents)
-        self.consider(name for _, name in (self._heap or ()))
 
     def finish(self) -> None:
         """Record that the run has ended."""

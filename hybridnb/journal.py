@@ -11,6 +11,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,10 @@ class Journal:
                 os.fsync(self._fd)
                 self._synced, self._dirty = time.monotonic(), False
         except OSError as error:
-            os.ftruncate(self._fd, self._size)
-            raise StoreError(f"{self.path}: cannot be written: {error.strerror}. Make room, and run again to resume") from error
+            with suppress(OSError):  # what is left is a torn tail, which readers drop
+                os.ftruncate(self._fd, self._size)
+            why = f"{self.path}: cannot be written: {error.strerror}. Make room, and run again to resume"
+            raise StoreError(why, run=self.path.parent.name) from error
 
     def _write(self, data: bytes) -> None:
         view, at = memoryview(data), self._size

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from .errors import DefinitionError, NotFound, did_you_mean
@@ -16,7 +16,22 @@ MANY = 20  # of what costs a search each, this many are told
 NAME_LENGTH = 100  # characters; and 200 bytes, so that a name with a suffix is a file name everywhere
 SCRIPT_SUFFIXES = (".sh", ".py", ".ipynb")
 # A parameter becomes an environment variable: these would break the shell or the loader instead of informing the script.
-RESERVED_VARIABLES = frozenset({"PATH", "HOME", "IFS", "ENV", "BASH_ENV", "SHELL", "PWD", "OLDPWD", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"})
+RESERVED_VARIABLES = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "SHELL",
+        "PWD",
+        "OLDPWD",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "PYTHONPATH",
+        "PYTHONHOME",
+    }
+)
 
 _NAME = re.compile(r"[^\W_][\w.+=@-]*|_[\w.+=@-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -121,6 +136,8 @@ class Workflow:
     def __post_init__(self) -> None:
         if wrong := about_name(self.name, what="workflow"):
             raise DefinitionError([wrong])
+        if nowhere := [name for name, place in self.layout.items() if not all(map(isfinite, place))]:
+            raise DefinitionError(f"layout: '{name}' has no place that can be drawn: {self.layout[name]}" for name in nowhere)
         if problems := list(about_edges(self.jobs)):
             raise DefinitionError(problems)
 
@@ -192,7 +209,9 @@ def about_variable(name: str) -> str | None:
 def about_param(name: str) -> str | None:
     """Say what is wrong with the name of a param, or None; unlike `env`, params may not replace what shells and loaders live by."""
     if name in RESERVED_VARIABLES:
-        return f"'{name}' cannot be a param: it would replace the environment variable {name}; use another name, or set it under env"
+        return (
+            f"'{name}' cannot be a param: it would replace the environment variable {name}; use another name, or set it under env"
+        )
     return about_variable(name)
 
 
@@ -213,7 +232,7 @@ def wrong_edges(after: Mapping[str, Sequence[Dependency]]) -> Iterator[tuple[str
             if parent not in after:
                 if parent not in unknown:
                     unknown[parent] = did_you_mean(parent, after) if len(unknown) < MANY else ""
-                yield name, parent, f"job '{parent}' is not defined{unknown[parent]} ('{name}' waits for it)"
+                yield name, parent, f"job '{parent:.100}' is not defined{unknown[parent]} ('{name}' waits for it)"
             if times > 1:
                 yield name, parent, f"job '{name}' waits for '{parent}' more than once"
     yield from _cycles({name: [d.job for d in dependencies if d.job in after] for name, dependencies in after.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -120,8 +120,15 @@ class Run:
 
     @property
     def workflow(self) -> Workflow:
-        """The definition as it stands now, with the changes made since the run began."""
-        return Workflow(self.workflow_name, dict(self.jobs), dict(self.layout))
+        """The definition as it stands now, with the changes made since the run began.
+
+        A job that had started when one that it waited for was removed has lost that edge.
+        """
+        jobs = {name: job if self.jobs.keys() >= set(job.parents) else self._without_lost_edges(job) for name, job in self.jobs.items()}
+        return Workflow(self.workflow_name, jobs, dict(self.layout))
+
+    def _without_lost_edges(self, job: Job) -> Job:
+        return replace(job, after=tuple(d for d in job.after if d.job in self.jobs))
 
     def attempt(self, job: str, number: int | None = None) -> Attempt | None:
         """The attempt of that number, or the last; None when there is none (yet)."""
@@ -237,6 +244,8 @@ class Run:
         attempt.reason = record.get("reason", "")
         attempt.native_id = record.get("native_id", attempt.native_id)
         attempt.exit_code = record.get("exit_code", attempt.exit_code)
+        if state is State.RUNNING or state.final:
+            self.pending.pop(name, None)  # too late for a change
         if state is State.RUNNING:
             attempt.started_at = record["at"]
         if state.final:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import definition, drawing, home
+from . import definition, drawing, environment, home
 from .errors import NotFound, RunBusy, StoreError, did_you_mean
 from .journal import Journal, Record, read
 from .lock import Lock
@@ -41,20 +42,32 @@ class Store:
 
     # -- making and opening ---------------------------------------------------------------------------------------------
     @classmethod
-    def create(cls, workflow: Workflow, source: Path, *, runs: Path | None = None) -> Store:
-        """Freeze the workflow of the file `source` into a new run folder beside it, or in `runs`, opened for writing."""
+    def create(
+        cls, workflow: Workflow, source: Path, *, variables: Mapping[str, str] | None = None, runs: Path | None = None, request: str = ""
+    ) -> Store:
+        """Freeze the workflow of the file `source` into a new run folder beside it, or in `runs`, opened for writing.
+
+        Its local jobs will start with the variables. `request` marks who asked, so that asking again does not start another.
+        """
         source = source.absolute()
+        folder = _new_folder(runs or source.with_suffix(".runs"))
+        store = cls(folder, Run())
         try:
-            folder = _new_folder(runs or source.with_suffix(".runs"))
-            store = cls(folder, Run(), journal=Journal(folder / "journal.yaml"), lock=_locked(folder))
+            store._journal, store._lock = Journal(folder / "journal.yaml"), _locked(folder)
             _freeze(workflow, source, folder)
             record = {"event": "created", "run": folder.name, "workflow": workflow.name, "source": str(source), "folder": str(source.parent)}
-            store.note({**record, "layout": {k: list(v) for k, v in workflow.layout.items()}})
+            store.note({**record, "request": request, "layout": {k: list(v) for k, v in workflow.layout.items()}})
             for job in workflow.jobs.values():
                 store.define(job)
             store.commit(sync=True)
+            environment.save(folder.name, variables or {})  # before anybody can go on with the run
             _register(folder)
-        except OSError as error:
+        except (OSError, StoreError) as error:
+            with suppress(StoreError):
+                store.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"{error.filename or source.parent}: the run cannot be written: {error.strerror}") from error
         return store
 
@@ -123,7 +136,8 @@ class Store:
             _replace(self.folder / "run.yaml", self.yaml())
             _replace(self.folder / "graph.svg", self.svg())
         except OSError as error:
-            raise StoreError(f"{error.filename}: cannot be written: {error.strerror}. Make room, and run again to resume") from error
+            why = f"{self.folder}: the snapshot cannot be written: {error.strerror}. Make room, and run again to resume"
+            raise StoreError(why, run=self.folder.name) from error
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
@@ -162,7 +176,10 @@ class Store:
         assert job.script is not None
         if not job.file:
             return job.script
-        return _frozen(self.folder, job).read_text(encoding="utf-8", errors="surrogateescape")
+        try:
+            return _frozen(self.folder, job).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise StoreError(f"{error.filename}: the frozen script is gone: {error.strerror}", run=self.folder.name) from error
 
     def freeze(self, job: Job) -> None:
         """Copy the file of a job that was added or changed after the run began."""
@@ -254,14 +271,31 @@ def find(word: str) -> Path:
     known = {folder.name: folder for folder in runs()}
     if word in known:
         return known[word]
-    raise NotFound(f"there is no run '{word}'{did_you_mean(word, known)} See 'hybridnb runs'")
+    raise NotFound(f"there is no run '{word}'{did_you_mean(word, known) or '.'} See 'hybridnb runs'")
+
+
+def listed(folder: Path) -> bool:
+    """Is the run on the list of those that have not ended?"""
+    return (_active() / folder.name).is_file()
 
 
 def latest(source: Path) -> Path | None:
     """Return the newest run folder of a workflow's file, or None."""
-    folders = _entries(source.absolute().with_suffix(".runs"))
-    made = [f for f in folders if (f / "journal.yaml").is_file()]
-    return max(made, key=lambda f: (f / "journal.yaml").stat().st_ctime_ns if not (f / "workflow.yaml").is_file() else (f / "workflow.yaml").stat().st_mtime_ns, default=None)
+    return next(iter(newest(source)), None)
+
+
+def newest(source: Path) -> list[Path]:
+    """Return the run folders of a workflow's file, the newest first."""
+    made = ((_made_at(folder), folder) for folder in _entries(source.absolute().with_suffix(".runs")))
+    return [folder for at, folder in sorted(made, reverse=True) if at]
+
+
+def _made_at(folder: Path) -> int:
+    """When a run was frozen, in ns; 0 for a folder that never became a run."""
+    with suppress(OSError):
+        if (folder / "journal.yaml").stat().st_size:
+            return (folder / "workflow.yaml").stat().st_mtime_ns
+    return 0
 
 
 def forget(folder: Path) -> None:
@@ -300,13 +334,16 @@ def _register(folder: Path) -> None:
 def _new_folder(runs: Path) -> Path:
     if "\n" in str(runs):
         raise StoreError(f"{str(runs)!r}: a folder with a line break in its name cannot hold runs")
-    runs.mkdir(exist_ok=True)
-    while True:
-        suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-        folder = runs / f"{time.strftime('%Y-%m-%d-%H%M')}-{suffix}"
-        with suppress(FileExistsError):
-            folder.mkdir()
-            return folder
+    try:
+        runs.mkdir(exist_ok=True)
+        while True:
+            suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+            folder = runs / f"{time.strftime('%Y-%m-%d-%H%M')}-{suffix}"
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise StoreError(f"{runs}: no run can be made here: {error.strerror}") from error
 
 
 def _locked(folder: Path) -> Lock:
