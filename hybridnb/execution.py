@@ -36,6 +36,7 @@ class Execution:
         self._order: dict[str, int] = {}
         self._children: dict[str, list[str]] = {}
         self._dirty: set[str] = set()
+        self._leaving: set[str] = set()  # jobs that are being withdrawn: nothing is handed over behind them
         self._sort()
         self.consider(self.run.jobs)
 
@@ -56,8 +57,10 @@ class Execution:
                 self._state(attempt, report, read)
             case "withdrawn":
                 self._withdrawn(attempt, report)
-            case "kept" if name in self.run.pending:
-                self.store.note({"event": "kept", "job": name, "attempt": report.attempt})
+            case "kept":
+                self._stays(name)
+                if name in self.run.pending:
+                    self.store.note({"event": "kept", "job": name, "attempt": report.attempt})
             case _:
                 pass
 
@@ -79,8 +82,9 @@ class Execution:
         assert isinstance(report.what, State)
         if attempt.state.final or (attempt.state is report.what):
             return
+        if report.what.final or report.what is State.RUNNING:
+            self._stays(attempt.job)
         if report.what.final:
-            self._started(attempt)
             self.scan(attempt, read, to_the_end=True)
         known = {"exit_code": report.exit_code, "native_id": report.native_id, "reason": report.reason, "retries": report.again}
         record = {"event": "state", "job": attempt.job, "attempt": attempt.number, "state": report.what.value, "at": report.at}
@@ -91,13 +95,19 @@ class Execution:
             self._checksums(attempt, "outputs")
             self.consider(self._children.get(attempt.job, ()))
 
-    def _started(self, attempt: Attempt) -> None:
-        """An attempt that ended while nobody listened has left the time of its claim."""
+    def _stays(self, name: str) -> None:
+        """It was too late to withdraw the job: what waits for it may follow it."""
+        if name in self._leaving:
+            self._leaving.discard(name)
+            self.consider(self._children.get(name, ()))
 
     def _withdrawn(self, attempt: Attempt, report: Report) -> None:
         name = attempt.job
         if attempt.state.final:
             return
+        self._leaving.discard(name)
+        for child in self._children.get(name, ()):
+            self._withdraw(child)
         self.store.note({"event": "withdrawn", "job": name, "attempt": attempt.number, "at": report.at})
         self._sort()
         self.consider([name, *self._children.get(name, ())])
@@ -179,7 +189,7 @@ class Execution:
     def _handed(self, dependency: Dependency, host: str) -> bool:
         last = self.run.attempt(dependency.job)
         state = self.run.states[dependency.job]
-        return bool(last and last.host == host and state.active and dependency.job not in self.run.pending)
+        return bool(last and last.host == host and state.active and dependency.job not in self._leaving)
 
     def _why(self, job: Job) -> str:
         parent = next(d for d in job.after if self.run.verdict(d) is False)
@@ -225,13 +235,12 @@ class Execution:
         """Everything in the hands of hosts, to be asked for once more; parents first."""
         batches: dict[str, list[Submission]] = {}
         for attempt in sorted(self.run.unfinished(), key=lambda a: self._order[a.job]):
-            job = self.run.jobs[attempt.job]
             batches.setdefault(attempt.host, []).append(self.submission(attempt))
             name = key(self.run.id, self.run.numbers[attempt.job], attempt.first)
             if attempt.state is State.CANCELLING:
                 self.cancels.setdefault(attempt.host, []).append(name)
-            elif attempt.job in self.run.pending or any(self.run.verdict(d) is False for d in job.after):
-                self.withdrawals.setdefault(attempt.host, []).append(name)
+            elif attempt.job in self.run.pending or self._outdated(attempt):
+                self._withdraw(attempt.job)
         return batches
 
     # -- what a person asks for -----------------------------------------------------------------------------------------
@@ -241,7 +250,7 @@ class Execution:
         waiting = [n for n in chosen if self.run.states[n] is State.WAITING]
         if waiting:
             self._end(waiting, State.CANCELLED, "")
-        for name in chosen:
+        for name in sorted(chosen, key=self._order.__getitem__, reverse=True):  # children first: they are not to be skipped
             if (last := self.run.attempt(name)) and self.run.states[name].active:
                 self.store.note({"event": "state", "job": name, "attempt": last.number, "state": "cancelling"})
                 self.cancels.setdefault(last.host, []).append(key(self.run.id, self.run.numbers[name], last.first))
@@ -314,12 +323,21 @@ class Execution:
             self._redefine(job, done)
 
     def _withdraw(self, name: str) -> None:
-        """Take the job back from its host, with what waits for it there."""
-        below = graph.descendants(self.run.workflow.parents(), [name])
-        for each in (name, *sorted(below, key=lambda n: self._order.get(n, 0))):
-            last = self.run.attempt(each)
-            if last and self.run.states[each] in (State.SUBMITTING, State.QUEUED):
-                self.withdrawals.setdefault(last.host, []).append(key(self.run.id, self.run.numbers[each], last.first))
+        """Take a job back that has not started; when its host lets go of it, what waits for it there follows."""
+        last = self.run.attempt(name)
+        if last and self.run.states[name] in (State.SUBMITTING, State.QUEUED) and name not in self._leaving:
+            self._leaving.add(name)
+            self.withdrawals.setdefault(last.host, []).append(key(self.run.id, self.run.numbers[name], last.first))
+
+    def _outdated(self, attempt: Attempt) -> bool:
+        """Does it wait on its host for a submission that was withdrawn, or for an end that cannot come any more?"""
+        for dependency in self.run.jobs[attempt.job].after:
+            parent = self.run.attempt(dependency.job)
+            if self.run.verdict(dependency) is False or parent and (parent.serial > attempt.serial):
+                return True
+            if self.run.states[dependency.job] is State.WAITING:
+                return True
+        return False
 
     def _end(self, names: list[str], state: State, reason: str) -> None:
         self.store.note({"event": "ended", "jobs": names, "state": state.value, "reason": reason})

@@ -68,6 +68,7 @@ class Attempt:
     token: str
     host: str
     first: int  # the attempt that was submitted; later ones are the host's own retries of it
+    serial: int  # among all submissions of the run, in their order; an attempt of the host's own has its first's
     state: State = State.SUBMITTING
     native_id: str | None = None
     exit_code: int | None = None
@@ -99,6 +100,7 @@ class Run:
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     pending: dict[str, Job | None] = field(default_factory=dict)  # changes that wait for the host to let go; None removes
     counts: Counter[State] = field(default_factory=Counter)
+    submissions: int = 0
 
     def __repr__(self) -> str:
         return f"Run({self.id!r}, {self.workflow_name!r}, {self.state.value}, jobs={len(self.jobs)})"
@@ -221,7 +223,10 @@ class Run:
         name, number = record["job"], record["attempt"]
         first = record.get("first", number)
         state = _STATES[record.get("state", "submitting")]
-        attempt = Attempt(name, number, record["token"], record["host"], first, state, submitted_at=record["at"])
+        before = self.attempt(name, first)
+        serial = before.serial if before else self.submissions
+        self.submissions += before is None
+        attempt = Attempt(name, number, record["token"], record["host"], first, serial, state, submitted_at=record["at"])
         attempt.reason = record.get("reason", "")
         self.attempts.setdefault(name, []).append(attempt)
         self.reasons.pop(name, None)

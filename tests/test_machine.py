@@ -295,8 +295,11 @@ class Machine(RuleBasedStateMachine):
         jobs = dict(self.definition.jobs)
         name = data.draw(st.sampled_from(NAMES))
         self.changes += 1
-        if name not in jobs:
-            jobs[name] = Job(name, script=f"echo {self.changes}")
+        if name not in jobs or data.draw(st.integers(0, 3)) == 0:
+            earlier = [n for n in NAMES[: NAMES.index(name)] if n in jobs]
+            parents = data.draw(st.lists(st.sampled_from(earlier), max_size=2, unique=True)) if earlier else []
+            after = tuple(Dependency(p, data.draw(st.sampled_from(list(Kind)))) for p in parents)
+            jobs[name] = Job(name, script=f"echo {self.changes}", after=after)
         elif data.draw(st.booleans()):
             jobs[name] = replace(jobs[name], script=f"echo {self.changes}")
         else:
