@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hybridnb import environment
@@ -283,6 +284,26 @@ def test_a_killed_runner_is_started_again_by_whoever_watches(engine: Engine, tmp
     finish(engine)
     assert Counter((tmp_path / "ran").read_text().split()) == Counter(f"j{i}" for i in range(10))
     assert store.run.state is State.DONE
+
+
+def test_a_record_that_went_missing_is_asked_for_again(engine: Engine, tmp_path: Path) -> None:
+    """The follower is killed while the jobs end, and what it had to read is gone as well."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    store = start(engine, tmp_path, job("a", f"read line <'{gate}'"), job("b", "true", "a"))
+    until(engine, lambda: store.run.states["a"] is State.RUNNING)
+    record = next(environment.home.state().glob("runner/local/record"))
+    tails = [p for p in psutil.Process().children() if p.name() == "tail"]
+    for p in tails:
+        p.suspend()
+    gate.write_text("go\n")
+    lock = record.with_name("lock")
+    psutil.wait_procs([psutil.Process(int(lock.read_text()))], timeout=DEADLINE)
+    record.write_text("")
+    for p in tails:
+        p.kill()
+    finish(engine)
+    assert states(store.run) == {"a": "done", "b": "done"}
 
 
 def test_a_run_has_one_writer_and_the_other_is_told_who_it_is(engine: Engine, tmp_path: Path) -> None:

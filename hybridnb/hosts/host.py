@@ -67,6 +67,7 @@ class PlainHost:
         self._backoff = backoff
         self._grace = grace
         self._folders: dict[str, str] = {}  # of the submissions that we want to hear of
+        self._unheard: dict[str, str] = {}  # those whose end we have not heard: what asks for them again
         self._lines: deque[str] = deque()
         self._following = False
         self._looked = 0.0
@@ -80,8 +81,9 @@ class PlainHost:
         for portion in self._portions(submissions):
             self._transport.put(self._files(portion))
             self._folders.update((s.key, s.folder) for s in portion)
-            lines = [process.slots(self.slots), *(process.add(s, backoff=self._backoff) for s in portion)]
-            self._hand_over("".join(lines))
+            asked = {s.key: process.add(s, backoff=self._backoff) for s in portion}
+            self._unheard.update(asked)
+            self._hand_over(process.slots(self.slots) + "".join(asked.values()))
 
     def cancel(self, keys: Iterable[str]) -> None:
         """See Host. The mark in the job's folder holds whoever comes to run it."""
@@ -99,13 +101,15 @@ class PlainHost:
         while self._lines:
             said = process.parse(self._lines.popleft())
             if said and said.key in self._folders:
+                if said.verb == "end":
+                    self._unheard.pop(said.key, None)
                 reports.append(self._report(said, self._folders[said.key]))
         return reports
 
     def tend(self) -> None:
-        """Start a runner again that was killed: its successor finds everything on disk."""
-        if self._folders and time.monotonic() - self._looked > _PATIENCE:
-            self._hand_over("")
+        """Start a runner again that was killed, and ask for everything once more: its record may have gone with it."""
+        if self._unheard and time.monotonic() - self._looked > _PATIENCE and self._hand_over(""):
+            self._hand_over("".join(self._unheard.values()))
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
         """See Host."""
@@ -140,11 +144,13 @@ class PlainHost:
         self._lines.append(line)
         self._wake()
 
-    def _hand_over(self, batch: str) -> None:
+    def _hand_over(self, batch: str) -> bool:
+        """Give the runner a batch; return whether it had to be started."""
         self._looked = time.monotonic()
         name = f"{time.time_ns()}-{secrets.token_hex(4)}" if batch else ""
         self._transport.put(File(f"{self._programs}/{program}", text) for program, text in _PROGRAMS.items())
-        self._transport.run(process.HAND_OVER, self._runner, str(self.slots), self._programs, name, input=batch.encode())
+        told = self._transport.run(process.HAND_OVER, self._runner, str(self.slots), self._programs, name, input=batch.encode())
+        return bool(told)
 
     def _files(self, submissions: Iterable[Submission]) -> Iterator[File]:
         for s in submissions:

@@ -22,14 +22,15 @@ class LocalTransport:
 
     def __init__(self, name: str = "local") -> None:
         self.name = name
-        self._following: list[subprocess.Popen[str]] = []
+        self._following: list[subprocess.Popen[bytes]] = []
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"LocalTransport({self.name!r})"
 
     def put(self, files: Iterable[File]) -> None:
         """Write the files; see Transport."""
-        folder = ""
+        folder = name = ""
         try:
             for name, text, mode in files:
                 if (parent := os.path.dirname(name)) != folder:
@@ -37,7 +38,7 @@ class LocalTransport:
                     folder = parent
                 _write(name, text, mode)
         except OSError as error:
-            raise HostError(f"host '{self.name}': {error.filename} cannot be written: {error.strerror}") from error
+            raise HostError(f"host '{self.name}': {error.filename or name} cannot be written: {error.strerror}") from error
 
     def run(self, script: str, *args: str, input: bytes = b"") -> str:
         """Run a shell script; see Transport."""
@@ -74,10 +75,24 @@ class LocalTransport:
         """Follow a file by tail(1), which is woken by the kernel where it can be; see Transport."""
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
-        command = ["tail", "-c", f"+{offset + 1}", "-f", path]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)  # noqa: S603
-        self._following.append(process)
-        threading.Thread(target=_listen, args=(process, hear), name=f"follow-{self.name}", daemon=True).start()
+        threading.Thread(target=self._follow, args=(path, offset, hear), name=f"follow-{self.name}", daemon=True).start()
+
+    def _follow(self, path: str, offset: int, hear: Callable[[str], None]) -> None:
+        """Listen to tail, and to another one from there on if something ends it."""
+        while not self._closed and os.path.isfile(path):
+            offset = offset if os.path.getsize(path) >= offset else 0
+            command = ["tail", "-c", f"+{offset + 1}", "-f", path]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+            self._following.append(process)
+            if self._closed:
+                process.kill()
+            assert process.stdout
+            with process.stdout:
+                for line in process.stdout:
+                    offset += len(line)
+                    hear(line.decode(errors="replace"))
+            self._following.remove(process)
+            process.wait()
 
     def facts(self) -> dict[str, object]:
         """Describe this machine; see Transport."""
@@ -92,31 +107,32 @@ class LocalTransport:
 
     def close(self) -> None:
         """Stop following; see Transport."""
-        for process in self._following:
+        self._closed = True
+        for process in list(self._following):
             process.kill()
-            process.wait()
-        self._following.clear()
 
 
 def _write(name: str, text: bytes, mode: int) -> None:
-    try:
-        if os.stat(name).st_size == len(text):
-            return
-    except FileNotFoundError:
-        pass
+    if _there(name, text):
+        return
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        if os.write(fd, text) != len(text):
-            raise OSError(28, "No space left on device", name)
+        view = memoryview(text)
+        while view:
+            view = view[os.write(fd, view) :]
     finally:
         os.close(fd)
 
 
-def _listen(process: subprocess.Popen[str], hear: Callable[[str], None]) -> None:
-    assert process.stdout
-    with process.stdout:
-        for line in process.stdout:
-            hear(line)
+def _there(name: str, text: bytes) -> bool:
+    """Is the file there as it should be? One of another size is not worth reading."""
+    try:
+        if os.stat(name).st_size != len(text):
+            return False
+        with open(name, "rb") as file:
+            return file.read() == text
+    except FileNotFoundError:
+        return False
 
 
 def _processor() -> str:

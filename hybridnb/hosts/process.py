@@ -7,7 +7,8 @@ from typing import NamedTuple
 from ..run import State
 from .attempts import Submission
 
-# Hands a batch (stdin) to the runner of the folder $1 with $2 slots and the program folder $3, and starts it when none lives.
+# Hands a batch (stdin, named $4) to the runner of the folder $1 with $2 slots and the program folder $3; starts it, and says so,
+# when none lives.
 # A batch counts from its rename on. The poke never blocks: a FIFO opened for both ways needs no reader. A missing inbox
 # means that a runner is just ending (it removes the inbox last), so a new one is started without asking for the lock.
 HAND_OVER = r"""
@@ -21,6 +22,7 @@ fi
 if [ -z "$new" ] && command -v flock >/dev/null; then
   ( flock -n 9 ) 9>>lock || exit 0
 fi
+echo started
 command -v setsid >/dev/null && alone=setsid || alone=nohup
 (
   exec env -i HOME="$HOME" USER="${USER-}" LOGNAME="${LOGNAME-}" SHELL="${SHELL-/bin/sh}" PATH="$PATH" LANG="${LANG-C}" \

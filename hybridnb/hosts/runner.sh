@@ -32,6 +32,7 @@ mkdir -p inbox taken
 [ -p events ] || mkfifo events
 for fifo in worker.*; do [ ! -p "$fifo" ] || { echo quit 1<>"$fifo"; rm -f "$fifo"; }; done    # a dead runner's: they finish first
 : >ready
+[ ! -s record ] || [ "$(wc -c <record)" -lt 16000000 ] || : >record      # whoever has not read it asks again
 exec 3<>events 4>>record 6>>ready 7<ready
 
 # -- the state of one job ---------------------------------------------------------------------------------------------

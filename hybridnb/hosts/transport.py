@@ -20,7 +20,7 @@ class Transport(Protocol):
     near: bool  # does speaking to it cost next to nothing?
 
     def put(self, files: Iterable[File]) -> None:
-        """Bring the files there, with the folders they need; one that lies there with the same size is left alone."""
+        """Bring the files there, with the folders they need; one that lies there as it should be is left alone."""
 
     def run(self, script: str, *args: str, input: bytes = b"") -> str:
         """Run a POSIX shell script there with these arguments; return its standard output."""
