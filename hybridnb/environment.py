@@ -15,7 +15,10 @@ from shlex import quote
 from . import home
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OF_THE_SHELL = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "BASHOPTS", "SHELLOPTS", "BASH_ENV", "ENV", "IFS"})
+# A shell that is told to export them stops, or no longer works as its scripts expect.
+_OF_THE_SHELL = frozenset(
+    "_ PWD OLDPWD SHLVL IFS ENV BASH_ENV BASHOPTS SHELLOPTS BASH_VERSINFO UID EUID PPID OPTIND RANDOM SRANDOM HISTCMD".split()
+)
 
 
 def path(run: str) -> Path:
@@ -38,7 +41,8 @@ def save(run: str, variables: Mapping[str, str]) -> Path:
     """Write the exports, readable by the user alone."""
     file = path(run)
     file.parent.mkdir(mode=0o700, exist_ok=True)
-    lines = [f"export {name}={quote(value)}\n" for name, value in variables.items() if _VARIABLE.fullmatch(name)]
+    usable = {name: value for name, value in variables.items() if _VARIABLE.fullmatch(name) and name not in _OF_THE_SHELL}
+    lines = [f"export {name}={quote(value)}\n" for name, value in usable.items()]
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(fd, "w", encoding="utf-8", errors="surrogateescape") as out:
         out.writelines(lines)

@@ -5,12 +5,12 @@ A line is `- {"n": 7, …, "crc": "1c291ca3"}`; crc is zlib.crc32 of the mapping
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,25 @@ Record = dict[str, Any]
 _SYNC_INTERVAL = 0.1  # seconds: what a power cut may cost of observations, which the hosts can tell again
 # YAML 1.1 reads 1e-07 as a text, 1.0e-07 as a number; strings are skipped by the first alternative.
 _BARE_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])(-?\d+)(e[+-]?\d+)')
+# JSON lets them stand; YAML refuses them or folds them as line breaks. Half a surrogate pair is a byte of a name that is no UTF-8.
+_HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_decode = json.JSONDecoder().decode
+
+
+def flow(value: Any) -> str:
+    """Write plain data in one line that JSON and YAML read alike."""
+    text = _encode(value)
+    if "e-" in text or "e+" in text:
+        text = _BARE_EXPONENT.sub(lambda m: f"{m[1]}.0{m[2]}" if m[1] else m[0], text)
+    if not text.isascii() or "\x7f" in text:
+        text = _HIDDEN.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+    return text
 
 
 def line(number: int, record: Record) -> str:
     """Write one record as a line of the journal."""
-    body = _encode({"n": number, **record})
-    if "e-" in body or "e+" in body:
-        body = _BARE_EXPONENT.sub(lambda m: f"{m[1]}.0{m[2]}" if m[1] else m[0], body)
+    body = flow({"n": number, **record})
     return f'- {body[:-1]}, "crc": "{zlib.crc32(body.encode()):08x}"}}\n'
 
 
@@ -42,10 +53,17 @@ def parse(text: bytes) -> Record | None:
     try:
         if zlib.crc32(body) != int(crc[:8], 16):
             return None
-        record: Record = json.loads(body)
+        record: Record = _decode(body.decode())
     except ValueError:
         return None
     return record
+
+
+def refused(path: Path, what: str, error: OSError) -> StoreError:
+    """Say that a file of a run's folder cannot be read or written, why, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    step = "Make room" if full else "See to the folder and its permissions"
+    return StoreError(f"{path}: cannot be {what}: {error.strerror}. {step}, and run again to resume", run=path.parent.name)
 
 
 def read(path: Path) -> tuple[list[Record], int]:
@@ -56,13 +74,13 @@ def read(path: Path) -> tuple[list[Record], int]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+        raise refused(path, "read", error) from error
     records: list[Record] = []
     good = 0
     lines = data.splitlines(keepends=True)
     for index, text in enumerate(lines):
         record = parse(text)
-        if record is None or record["n"] != len(records) + 1:
+        if record is None or record.get("n") != len(records) + 1:
             if any(parse(later) for later in lines[index + 1 :]):
                 raise StoreError(
                     f"{path}:{index + 1}: this line is damaged, and others follow it. "
@@ -88,7 +106,7 @@ class Journal:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             os.ftruncate(self._fd, size)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+            raise refused(path, "written", error) from error
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r}, records={self._count})"
@@ -124,8 +142,7 @@ class Journal:
         except OSError as error:
             with suppress(OSError):  # what is left is a torn tail, which readers drop
                 os.ftruncate(self._fd, self._size)
-            why = f"{self.path}: cannot be written: {error.strerror}. Make room, and run again to resume"
-            raise StoreError(why, run=self.path.parent.name) from error
+            raise refused(self.path, "written", error) from error
 
     def _write(self, data: bytes) -> None:
         view, at = memoryview(data), self._size
@@ -142,8 +159,3 @@ class Journal:
             finally:
                 os.close(self._fd)
                 self._fd = -1
-
-
-def follow(path: Path, *, after: int) -> Iterator[Record]:
-    """Yield the records numbered above `after`, from the file as it is now."""
-    yield from read(path)[0][after:]

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 Metric = float | int | str
 
-_LINE = re.compile(rb"^.*?#[ \t]*(?:hybridnb|cloudmesh)[ \t]+([^\r\n]*)", re.M)
+_LINE = re.compile(rb"#[ \t]*(?:hybridnb|cloudmesh)[ \t]+([^\r\n]*)")
 _PAIR = re.compile(r"([A-Za-z_][\w.-]*)=(?:\"([^\"]*)\"|(\S*))")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_LENGTH = 200  # characters of a metric that are kept
+_LENGTH = 200  # characters of a metric, and of its name, that are kept
 _IGNORED = frozenset({"status", "pid", "time"})  # cloudmesh's, which we know better
 
 
@@ -45,7 +45,7 @@ def scan(log: bytes) -> Progress:
             if name == "progress":
                 percent = _percent(value, percent)
             elif name not in _IGNORED:
-                metrics[name] = _value(value)
+                metrics[name[:_LENGTH]] = _value(value)
     return Progress(percent, metrics)
 
 

@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 import platform
-import shutil
+import stat
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,24 +24,38 @@ def versions() -> dict[str, str]:
 
 
 def git(folder: Path) -> tuple[dict[str, Any], bytes]:
-    """Describe the folder's repository, and return the difference to its last commit; ({}, b"") without a repository."""
-    if not shutil.which("git") or not (commit := _git(folder, "rev-parse", "HEAD").strip().decode()):
+    """Describe the folder's repository, and return the difference to its last commit; ({}, b"") without a repository.
+
+    As `git describe` has it, "dirty" are changes to files that git knows; the others are under "untracked". What git does not
+    tell (in time) is not in the answer; then it has a "problem".
+    """
+    try:
+        commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+    except (OSError, subprocess.SubprocessError):
         return {}, b""
-    status = _git(folder, "status", "--porcelain", "--untracked-files=normal").decode(errors="replace").splitlines()
-    diff = _git(folder, "diff", "HEAD", "--binary") if any(not line.startswith("??") for line in status) else b""
-    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD").strip().decode()
-    about = {"commit": commit, "branch": branch, "dirty": bool(status), "untracked": [s[3:] for s in status if s.startswith("??")][:100]}
+    about: dict[str, Any] = {"commit": commit}
+    try:
+        about["branch"] = _git(folder, "rev-parse", "--abbrev-ref", "HEAD").decode(errors="replace").strip()
+        said = _git(folder, "status", "--porcelain", "--no-renames", "--untracked-files=normal", "-z")
+        status = [_shown(entry) for entry in said.split(b"\0") if entry]
+        about["untracked"] = [entry[3:] for entry in status if entry.startswith("??")][:100]
+        about["dirty"] = any(not entry.startswith("??") for entry in status)
+        diff = _git(folder, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv") if about["dirty"] else b""
+    except (OSError, subprocess.SubprocessError) as error:
+        return {**about, "problem": f"git did not tell everything: {error}"}, b""
     if len(diff) > _DIFF_LIMIT:
         return {**about, "diff_cut_at": _DIFF_LIMIT}, diff[:_DIFF_LIMIT]
     return about, diff
 
 
 def _git(folder: Path, *words: str) -> bytes:
-    try:
-        command = ["git", "-C", str(folder), *words]
-        return subprocess.run(command, capture_output=True, timeout=30, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return b""
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, timeout=30, check=True).stdout  # noqa: S603
+
+
+def _shown(name: bytes) -> str:
+    """Write a file's name so that every reader of the record can read it, if it is UTF-8 or not."""
+    return name.decode(errors="backslashreplace")
 
 
 def checksums(folder: str, patterns: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -49,11 +63,12 @@ def checksums(folder: str, patterns: Iterable[str]) -> dict[str, dict[str, Any]]
     found: dict[str, dict[str, Any]] = {}
     for pattern in patterns:
         paths = sorted(glob.glob(os.path.join(glob.escape(folder), pattern), recursive=True))
-        files = [p for path in paths for p in _files(path)]
-        if not files:
+        if not paths and os.path.lexists(plain := os.path.join(folder, pattern)):  # a name that looks like a pattern
+            paths = [plain]
+        if not paths:
             found[pattern] = {"missing": True}
-        for path in files:
-            found[os.path.relpath(path, folder)] = _checksum(path)
+        for path in (file for path in paths for file in _files(path)):
+            found[_shown(os.fsencode(os.path.relpath(path, folder)))] = _checksum(path)
     return found
 
 
@@ -65,12 +80,14 @@ def _files(path: str) -> list[str]:
 
 def _checksum(path: str) -> dict[str, Any]:
     try:
-        stat = os.stat(path)
-        key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):
+            return {"error": "not a file with a content"}  # to read a pipe might wait for ever
+        key = (path, about.st_ino, about.st_size, about.st_mtime_ns)
         if key not in _known:
             with open(path, "rb") as file:
                 _known[key] = _digest(file)
-        return {"size": stat.st_size, "sha256": _known[key]}
+        return {"size": about.st_size, "sha256": _known[key]}
     except OSError as error:
         return {"error": error.strerror or str(error)}
 

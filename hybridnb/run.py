@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from .errors import NotFound, did_you_mean
-from .model import Dependency, Job, Kind, Workflow
+from .model import Dependency, Job, Kind, Resources, Workflow
 from .progress import Metric
 
 Record = Mapping[str, Any]
@@ -287,14 +287,16 @@ class Run:
 
 
 def _job(record: Record) -> Job:
-    """Rebuild a definition that was checked before it was recorded."""
-    fields = dict(record["definition"])
+    """Rebuild a definition that was checked before it was recorded.
+
+    Not by definition.from_mapping: to check again doubles the time that a large run takes to open, and a run must not become
+    unreadable because a later version is stricter.
+    """
+    fields: dict[str, Any] = dict(record["definition"])
     after = tuple(map(Dependency.parse, fields.pop("after", ())))
     if "resources" in fields:
-        from .model import Resources
-
-        resources = fields["resources"]
-        fields["resources"] = Resources(**{k: tuple(v) if isinstance(v, list) else v for k, v in resources.items()})
+        resources: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["resources"].items()}
+        fields["resources"] = Resources(**resources)
     for name in ("inputs", "outputs"):
         if name in fields:
             fields[name] = tuple(fields[name])

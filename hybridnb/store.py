@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -14,12 +14,13 @@ from typing import Any
 
 from . import definition, drawing, environment, home
 from .errors import NotFound, RunBusy, StoreError, did_you_mean
-from .journal import Journal, Record, read
+from .journal import Journal, Record, flow, read, refused
 from .lock import Lock
 from .model import Job, Workflow
 from .run import Attempt, Run, now
 
 _SHARE = 50  # a snapshot may take one part in so many of the time
+_CREATED = re.compile(rb'- \{"n": 1, "event": "created", "at": "([\d:.TZ-]+)"')
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without l, o, 0 and 1, which look alike
 
 
@@ -75,8 +76,8 @@ class Store:
     def open(cls, folder: Path, *, write: bool = False) -> Store:
         """Open a run: raise NotFound when there is none, StoreError when it is damaged, RunBusy when another process writes it."""
         path = folder / "journal.yaml"
-        if not path.is_file():
-            raise NotFound(f"{folder}: there is no run here (no journal.yaml)")
+        if not os.path.isfile(path):
+            raise NotFound(f"{folder}: there is no run here (no journal.yaml); see 'hybridnb runs'")
         journal, lock = None, None
         if write:
             lock = _locked(folder)
@@ -87,6 +88,9 @@ class Store:
                 raise
         else:
             records, _ = read(path)
+        if not records:
+            cls(folder, Run(), journal=journal, lock=lock).close()
+            raise NotFound(f"{folder}: this run never began, its journal is empty; remove the folder, and run again")
         run = Run()
         for record in records:
             run.apply(record)
@@ -131,13 +135,12 @@ class Store:
         started = time.monotonic()
         if not self._changed or not (force or started - self._saved_at > max(1.0, _SHARE * self._cost)):
             return
-        self._changed = False
         try:
             _replace(self.folder / "run.yaml", self.yaml())
             _replace(self.folder / "graph.svg", self.svg())
         except OSError as error:
-            why = f"{self.folder}: the snapshot cannot be written: {error.strerror}. Make room, and run again to resume"
-            raise StoreError(why, run=self.folder.name) from error
+            raise refused(self.folder / "run.yaml", "written", error) from error
+        self._changed = False
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
@@ -223,12 +226,12 @@ class Store:
         status = self.status()
         jobs = status.pop("jobs")
         lines = ["# What hybridnb last knew of this run; the journal beside it is the truth.\n"]
-        lines += [f"{key}: {_flow(value)}\n" for key, value in status.items()]
-        lines.append(f"facts: {_flow(self.run.facts)}\njobs:\n")
+        lines += [f"{key}: {flow(value)}\n" for key, value in status.items()]
+        lines.append(f"facts: {flow(self.run.facts)}\njobs:\n")
         for name, job in jobs.items():
             last = self.run.attempt(name)
             more = {"params": dict(self.run.jobs[name].params), "files": last.files if last else {}}
-            lines.append(f"  {_flow(name)}: {_flow({**job, **{k: v for k, v in more.items() if v}})}\n")
+            lines.append(f"  {flow(name)}: {flow({**job, **{k: v for k, v in more.items() if v}})}\n")
         return "".join(lines)
 
     def svg(self) -> str:
@@ -244,9 +247,8 @@ class Store:
 # -- the user's runs ------------------------------------------------------------------------------------------------------
 def runs() -> Iterator[Path]:
     """Yield the folders of all runs that were made on this machine and are still there, the newest first."""
-    for entry in sorted(_entries(_registry()), key=lambda e: e.name, reverse=True):
-        if (folder := _target(entry)) and (folder / "journal.yaml").is_file():
-            yield folder
+    made = ((_made_at(folder), folder) for entry in _entries(_registry()) if (folder := _target(entry)))
+    yield from (folder for at, folder in sorted(made, reverse=True) if at)
 
 
 def active() -> Iterator[Path]:
@@ -262,11 +264,11 @@ def active() -> Iterator[Path]:
 def find(word: str) -> Path:
     """Find a run by its id, by its folder, or as the last one of a workflow's file; raise NotFound with near matches."""
     path = Path(word).absolute()
-    if (path / "journal.yaml").is_file():
+    if os.path.isfile(path / "journal.yaml"):
         return path
-    if path.is_file() and (last := latest(path)):
-        return last
-    if path.is_file():
+    if os.path.isfile(path):
+        if last := latest(path):
+            return last
         raise NotFound(f"{word}: this workflow has not been run yet; start it by 'hybridnb run {word}'")
     known = {folder.name: folder for folder in runs()}
     if word in known:
@@ -290,12 +292,12 @@ def newest(source: Path) -> list[Path]:
     return [folder for at, folder in sorted(made, reverse=True) if at]
 
 
-def _made_at(folder: Path) -> int:
-    """When a run was frozen, in ns; 0 for a folder that never became a run."""
-    with suppress(OSError):
-        if (folder / "journal.yaml").stat().st_size:
-            return (folder / "workflow.yaml").stat().st_mtime_ns
-    return 0
+def _made_at(folder: Path) -> str:
+    """When a run was created, as the first line of its journal says; "" for a folder that never became a run."""
+    with suppress(OSError), open(folder / "journal.yaml", "rb") as journal:
+        if created := _CREATED.match(journal.read(200)):
+            return created[1].decode()
+    return ""
 
 
 def forget(folder: Path) -> None:
@@ -332,8 +334,8 @@ def _register(folder: Path) -> None:
 
 # -- the folder -----------------------------------------------------------------------------------------------------------
 def _new_folder(runs: Path) -> Path:
-    if "\n" in str(runs):
-        raise StoreError(f"{str(runs)!r}: a folder with a line break in its name cannot hold runs")
+    if "\n" in str(runs) or not _is_utf8(runs):
+        raise StoreError(f"{str(runs)!r}: a folder with a line break in its name, or a name that is not UTF-8, cannot hold runs; rename it")
     try:
         runs.mkdir(exist_ok=True)
         while True:
@@ -344,6 +346,13 @@ def _new_folder(runs: Path) -> Path:
                 return folder
     except OSError as error:
         raise StoreError(f"{runs}: no run can be made here: {error.strerror}") from error
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _locked(folder: Path) -> Lock:
@@ -379,6 +388,3 @@ def _replace(path: Path, text: str) -> None:
     aside.write_text(text, encoding="utf-8")
     os.replace(aside, path)
 
-
-def _flow(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -44,7 +44,7 @@ class Queue:
         folder = self.jobs / key / str(attempt)
         folder.mkdir(parents=True)
         (folder / "script").write_text(script + "\n")
-        (folder / "spec").write_text(f"{spec}\ncd '{self.jobs.parent}'\nset -- sh \"$here/script\"\n")
+        (folder / "spec").write_text(f"{spec}\ncd '{self.jobs.parent}'\nset -- sh \"$hybridnb_here/script\"\n")
         return self.line(key, after=after, retries=retries, backoff=backoff, attempt=attempt)
 
     def line(self, key: str, *, after: str = "-", retries: int = 0, backoff: int = 0, attempt: int = 1) -> str:
@@ -230,9 +230,9 @@ def alive_in(p: psutil.Process, groups: list[int]) -> bool:
 def test_a_time_limit_ends_the_polite_and_the_deaf(make: Callable[..., Queue]) -> None:
     q = make()
     q.send(
-        q.job("polite", "sleep 60", spec="limit=1 grace=1"),
-        q.job("deaf", "trap '' TERM; while :; do sleep 60; done", spec="limit=1 grace=1"),
-        q.job("quick", "exit 2", spec="limit=50"),
+        q.job("polite", "sleep 60", spec="hybridnb_limit=1 hybridnb_grace=1"),
+        q.job("deaf", "trap '' TERM; while :; do sleep 60; done", spec="hybridnb_limit=1 hybridnb_grace=1"),
+        q.job("quick", "exit 2", spec="hybridnb_limit=50"),
     )
     q.wait("end polite 1 143 timeout", "end deaf 1 137 timeout", "end quick 1 2 exit")
     leftover = [p.pid for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "50"]]
@@ -242,10 +242,10 @@ def test_a_time_limit_ends_the_polite_and_the_deaf(make: Callable[..., Queue]) -
 def test_a_declared_output_must_be_there(make: Callable[..., Queue]) -> None:
     q = make()
     q.send(
-        q.job("kept", "echo > 'a b.csv'", spec="outputs='a b.csv'"),
-        q.job("glob", "echo > part-1.csv", spec="outputs='part-*.csv'"),
-        q.job("broken", "true", spec="outputs='no such.csv'"),
-        q.job("failed", "exit 9", spec="outputs='no such.csv'"),
+        q.job("kept", "echo > 'a b.csv'", spec="hybridnb_outputs='a b.csv'"),
+        q.job("glob", "echo > part-1.csv", spec="hybridnb_outputs='part-*.csv'"),
+        q.job("broken", "true", spec="hybridnb_outputs='no such.csv'"),
+        q.job("failed", "exit 9", spec="hybridnb_outputs='no such.csv'"),
     )
     q.wait("end kept 1 0 exit", "end glob 1 0 exit", "end broken 1 0 missing", "end failed 1 9 exit")
     assert "no such.csv" in (q.jobs / "broken/1/err").read_text()
@@ -304,7 +304,7 @@ def test_a_script_that_outlives_its_wrapper_is_waited_for(make: Callable[..., Qu
     q.wait("end k 1 75 lost", "end other 1 0 exit", "end third 1 0 exit")
 
 
-@pytest.mark.parametrize("name", ["plain", "a b  c ", "it's", 'say "hi"', "$(touch pwned)", "back\\slash", "ünïcode ☃", "*", "-n"])
+@pytest.mark.parametrize("name", ["plain", "a b  c ", "it's", 'say "hi"', "$(touch pwned)", "back\\slash\\new", "ünïcode ☃", "*", "-n"])
 def test_folders_of_any_name_are_carried_safely(make: Callable[..., Queue], tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
@@ -312,7 +312,7 @@ def test_folders_of_any_name_are_carried_safely(make: Callable[..., Queue], tmp_
     folder = q.jobs / "k/1"
     folder.mkdir(parents=True)
     (folder / "script").write_text("echo hi\n")
-    (folder / "spec").write_text('set -- sh "$here/script"\n')
+    (folder / "spec").write_text('set -- sh "$hybridnb_here/script"\n')
     q.send(q.line("k"))
     q.wait("end k 1 0 exit")
     assert q.out("k") == "hi\n"

@@ -63,7 +63,7 @@ class Look:
 
     def __post_init__(self) -> None:
         if self.state not in STYLES:
-            raise CallError(f"there is no state {self.state!r}{did_you_mean(self.state, STYLES)}; states are {', '.join(STYLES)}")
+            raise CallError(f"there is no state {self.state!r}{did_you_mean(self.state, STYLES)} (states are {', '.join(STYLES)})")
 
     @property
     def part(self) -> float | None:
@@ -107,7 +107,7 @@ def check_label(template: str) -> None:
     for word in _FIELD.findall(template):
         if word not in FIELDS:
             known = ", ".join(f"{{{f}}}" for f in FIELDS)
-            raise CallError(f"a label cannot show {{{clean(word)}}}{did_you_mean(word, FIELDS)}; it can show {known}")
+            raise CallError(f"a label cannot show {{{clean(word)}}}{did_you_mean(word, FIELDS)} (it can show {known})")
 
 
 def fill_label(template: str, job: Job, look: Look | None) -> str:

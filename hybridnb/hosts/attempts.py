@@ -55,22 +55,27 @@ def key(run: str, number: int, attempt: int) -> str:
 def spec(submission: Submission, *, grace: float) -> str:
     """Write what wrap.sh sources: variables, environment, work folder and command. Everything quoted here, and only here.
 
-    `$here` is the attempt's folder: the host's own retries use a copy of this text.
+    `$hybridnb_here` is the attempt's folder: the host's own retries use a copy of this text.
     """
     job = submission.job
-    lines = [f"token={quote(submission.token)} grace={grace:g}"]
+    lines = [f"hybridnb_token={quote(submission.token)} hybridnb_grace={seconds(grace)}"]
     if job.timeout:
-        lines.append(f"limit={job.timeout:g}")
+        lines.append(f"hybridnb_limit={seconds(job.timeout)}")
     if job.outputs:
-        lines.append(f"outputs={quote(chr(10).join(job.outputs))}")
+        lines.append(f"hybridnb_outputs={quote(chr(10).join(job.outputs))}")
     if submission.environment:
         lines.append(f"[ ! -r {quote(submission.environment)} ] || . {quote(submission.environment)}")
     own = {"HYBRIDNB_RUN": submission.run, "HYBRIDNB_JOB": job.name}
     lines += [f"export {name}={quote(value)}" for name, value in {**own, **variables(job.params), **job.env}.items()]
-    lines.append('export HYBRIDNB_ATTEMPT="${here##*/}" HYBRIDNB_PARAMS="${here%/*}/params.json"')
+    lines.append('export HYBRIDNB_ATTEMPT="${hybridnb_here##*/}" HYBRIDNB_PARAMS="${hybridnb_here%/*}/params.json"')
     lines.append(f"cd {quote(submission.work)} || exit 72")  # sysexits.h EX_OSFILE
     lines += command(job, submission.script)
     return "\n".join(lines) + "\n"
+
+
+def seconds(number: float) -> str:
+    """Write a time as every sleep(1) reads it: without an exponent."""
+    return f"{max(number, 0.001):.3f}".rstrip("0").rstrip(".")
 
 
 def variables(params: Mapping[str, Any]) -> dict[str, str]:
@@ -85,15 +90,23 @@ def command(job: Job, script: str) -> list[str]:
     suffix = PurePosixPath(job.file).suffix if job.file else ""
     if suffix == ".ipynb":
         return [
-            'cp "$here/script" "$here/notebook.ipynb"',
+            'cp "$hybridnb_here/script" "$hybridnb_here/notebook.ipynb"',
             'set -- python3 -m papermill --log-output --no-progress-bar --parameters_file "$HYBRIDNB_PARAMS" '
-            '--cwd "$PWD" "$here/notebook.ipynb" "$here/executed.ipynb"',
+            '--cwd "$PWD" "$hybridnb_here/notebook.ipynb" "$hybridnb_here/executed.ipynb"',
         ]
-    first, _, _ = script.partition("\n")
-    if first.startswith("#!"):
-        interpreter = first[2:].strip().split(None, 1)  # as the kernel does: one argument at most (execve(2))
-        return [f'set -- {" ".join(map(quote, interpreter))} "$here/script"']
-    if suffix == ".py":
+    words = '"$hybridnb_shell"'
+    if interpreter := _interpreter(script):
+        words = " ".join(map(quote, interpreter))
+    elif suffix == ".py":
+        words = "python3"
+    lines = [f'set -- {words} "$hybridnb_here/script"']
+    if suffix == ".py":  # modules beside the file are found, as when it runs in place
         beside = str(PurePosixPath(job.file or "").parent)
-        return [f'export PYTHONPATH="$PWD"/{quote(beside)}"${{PYTHONPATH:+:$PYTHONPATH}}"', 'set -- python3 "$here/script"']
-    return ['set -- "$shell" "$here/script"']
+        lines.insert(0, f'export PYTHONPATH="$PWD"/{quote(beside)}"${{PYTHONPATH:+:$PYTHONPATH}}"')
+    return lines
+
+
+def _interpreter(script: str) -> list[str]:
+    """Read the first line as the kernel does: a program and at most one argument (execve(2)); [] without a shebang."""
+    first, _, _ = script.partition("\n")
+    return first[2:].strip().split(None, 1) if first.startswith("#!") else []

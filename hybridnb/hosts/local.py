@@ -23,7 +23,7 @@ class LocalTransport:
     def __init__(self, name: str = "local") -> None:
         self.name = name
         self._following: list[subprocess.Popen[bytes]] = []
-        self._closed = False
+        self._closed = threading.Event()
 
     def __repr__(self) -> str:
         return f"LocalTransport({self.name!r})"
@@ -79,12 +79,12 @@ class LocalTransport:
 
     def _follow(self, path: str, offset: int, hear: Callable[[str], None]) -> None:
         """Listen to tail, and to another one from there on if something ends it."""
-        while not self._closed and os.path.isfile(path):
+        while not self._closed.is_set() and os.path.isfile(path):
             offset = offset if os.path.getsize(path) >= offset else 0
             command = ["tail", "-c", f"+{offset + 1}", "-f", path]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
             self._following.append(process)
-            if self._closed:
+            if self._closed.is_set():
                 process.kill()
             assert process.stdout
             with process.stdout:
@@ -107,7 +107,7 @@ class LocalTransport:
 
     def close(self) -> None:
         """Stop following; see Transport."""
-        self._closed = True
+        self._closed.set()
         for process in list(self._following):
             process.kill()
 

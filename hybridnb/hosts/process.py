@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..run import State
-from .attempts import Submission
+from .attempts import Submission, seconds
 
 # Hands a batch (stdin, named $4) to the runner of the folder $1 with $2 slots and the program folder $3; starts it, and says so,
 # when none lives.
@@ -50,7 +50,7 @@ def add(submission: Submission, *, backoff: int) -> str:
 
 def cancel(key: str, *, grace: float) -> str:
     """Ask for an attempt to be stopped, after `grace` seconds by force, or never started."""
-    return f"cancel {key} {grace:g}\n"
+    return f"cancel {key} {seconds(grace)}\n"
 
 
 def withdraw(key: str) -> str:

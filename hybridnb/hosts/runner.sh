@@ -27,10 +27,14 @@ else python3 -c 'import fcntl; fcntl.flock(9, 6)'; fi || exit 0
 if command -v setsid >/dev/null; then alone() { setsid "$@"; }
 elif command -v perl >/dev/null; then alone() { perl -e 'use POSIX; POSIX::setsid(); exec @ARGV' "$@"; }
 else alone() { python3 -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"; }; fi
+dismiss() { # all workers, when they have done what they do; one that has not opened its FIFO yet finds it gone
+  for fifo in worker.*; do [ ! -p "$fifo" ] || { rm -f "$fifo"; echo quit; } 1<>"$fifo"; done
+}
+
 echo $$ >lock
 mkdir -p inbox taken
 [ -p events ] || mkfifo events
-for fifo in worker.*; do [ ! -p "$fifo" ] || { echo quit 1<>"$fifo"; rm -f "$fifo"; }; done    # a dead runner's: they finish first
+dismiss                                                   # a dead runner's: they finish first
 : >ready
 [ ! -s record ] || [ "$(wc -c <record)" -lt 16000000 ] || : >record      # whoever has not read it asks again
 exec 3<>events 4>>record 6>>ready 7<ready
@@ -91,7 +95,7 @@ fill() {
     idle=${idle#* }
     free=$((free - 1))
     eval "s_$key=x job_$worker=$key"
-    echo "$key $a $d$a" 1<>"worker.$worker"
+    printf '%s %s %s\n' "$key" "$a" "$d$a" 1<>"worker.$worker"     # to echo, a name may hold \n
   done
 }
 
@@ -291,5 +295,5 @@ while :; do
     gone) gone "$x" ;;
   esac
 done
-for fifo in worker.*; do [ ! -p "$fifo" ] || { echo quit 1<>"$fifo"; rm -f "$fifo"; }; done
+dismiss
 rm -rf taken ready

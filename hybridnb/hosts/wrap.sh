@@ -1,7 +1,8 @@
 #!/bin/sh
 # wrap.sh FOLDER             runs one attempt, at most once, leaves the evidence in its folder, exits with the script's code
 # wrap.sh --serve FIFO NAME  does so for each line "KEY ATTEMPT FOLDER" of the FIFO: one of the runner's workers
-#   FOLDER/spec    what to run, sourced in a subshell: it sets limit, grace and outputs, enters the work folder, puts the command in "$@"
+#   FOLDER/spec    what to run, sourced in a subshell: it exports what the script is given (any name may come), enters the work
+#                  folder, puts the command in "$@", and sets hybridnb_limit, hybridnb_grace, hybridnb_outputs (hybridnb_ is ours)
 #   FOLDER/claim   "PID START BOOT", made by the first act, atomically (O_EXCL): a twin finds it taken and runs nothing
 #   FOLDER/rc      "CODE WORD", the end; word: exit missing timeout cancelled. Complete once the line ends: a torn one is no evidence
 #   FOLDER/../cancel   the attempt is to stop, or never to start
@@ -16,8 +17,8 @@ identify() { # sets me: this process, told apart from a later one of the same nu
 }
 
 write() { # FILE TEXT; a full disk delays the evidence, it does not lose it
-  until { echo "$2" >"$here/$1"; } 2>/dev/null && [ -s "$here/$1" ]; do
-    [ -f "$here/spec" ] || return 0                       # the run was deleted: nobody wants it any more
+  until { echo "$2" >"$hybridnb_here/$1"; } 2>/dev/null && [ -s "$hybridnb_here/$1" ]; do
+    [ -f "$hybridnb_here/spec" ] || return 0              # the run was deleted: nobody wants it any more
     sleep 2
   done
 }
@@ -28,7 +29,7 @@ watch() { # SECONDS GRACE: ends the whole group when the time is up. Its sleep i
   trap '' TERM
   trap 'kill -9 $!; exit' USR1
   sleep "$1" & wait $!
-  : >"$here/timeout"
+  : >"$hybridnb_here/timeout"
   kill -TERM 0
   sleep "$2" & wait $!
   end 137 timeout
@@ -36,27 +37,30 @@ watch() { # SECONDS GRACE: ends the whole group when the time is up. Its sleep i
 }
 
 run() { # in a subshell, whose environment and folder are the script's
-  limit='' grace=10 outputs='' shell=sh
-  command -v bash >/dev/null && shell=bash
-  . "$here/spec"
-  [ -n "$limit$outputs" ] || exec "$@"
+  hybridnb_limit='' hybridnb_grace=10 hybridnb_outputs='' hybridnb_shell=sh
+  command -v bash >/dev/null && hybridnb_shell=bash
+  . "$hybridnb_here/spec"
+  [ -n "$hybridnb_limit$hybridnb_outputs" ] || exec "$@"
   trap : TERM
-  [ -z "$limit" ] || { watch "$limit" "$grace" >/dev/null 2>&1 & guard=$!; }
+  [ -z "$hybridnb_limit" ] || { watch "$hybridnb_limit" "$hybridnb_grace" >/dev/null 2>&1 & hybridnb_guard=$!; }
   "$@"
-  code=$?
-  [ -z "$limit" ] || { kill -USR1 $guard; wait $guard; } 2>/dev/null
-  [ $code -eq 0 ] || exit $code
+  hybridnb_code=$?
+  [ -z "$hybridnb_limit" ] || { kill -USR1 "$hybridnb_guard"; wait "$hybridnb_guard"; } 2>/dev/null
+  [ "$hybridnb_code" -eq 0 ] || exit "$hybridnb_code"
   IFS='
 '
-  for file in $outputs; do
-    [ -e "$file" ] || { : >"$here/missing"; echo "hybridnb: the job declares the output '$file', but it is not there" >&2; }
+  for hybridnb_file in $hybridnb_outputs; do
+    [ -e "$hybridnb_file" ] || {
+      : >"$hybridnb_here/missing"
+      printf "hybridnb: the job declares the output '%s', but it is not there\n" "$hybridnb_file" >&2
+    }
   done
   exit 0
 }
 
 attempt() { # FOLDER KEY ATTEMPT; sets code
-  here=$1 code=75
-  cd "$here" 2>/dev/null || return 0
+  hybridnb_here=$1 code=75
+  cd "$hybridnb_here" 2>/dev/null || return 0
   set -C
   { true >claim; } 2>/dev/null || { set +C; return 0; }
   set +C
@@ -78,6 +82,7 @@ attempt() { # FOLDER KEY ATTEMPT; sets code
 }
 
 serve() { # FIFO NAME
+  [ -p "$1" ] || return 0                                 # dismissed already
   exec 5<>"$1"
   echo "idle $2" >&3
   while read -r key try folder <&5 && [ "$key" != quit ]; do

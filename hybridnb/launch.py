@@ -1,0 +1,247 @@
+"""What a person asks of runs, over an engine: to run a file, or to cancel, retry, change or delete what is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from . import definition, environment, graph, store
+from .engine import Engine
+from .errors import CallError, DefinitionError, NotFound, Problem, RunBusy, StoreError
+from .execution import Execution
+from .model import Job, Kind, Workflow
+from .run import Run, State
+from .store import Store
+
+Told = dict[str, list[str]]
+
+
+def launch(
+    engine: Engine,
+    file: Path,
+    *,
+    variables: Mapping[str, str],
+    new: bool = False,
+    jobs: Sequence[str] = (),
+    start: str | None = None,
+    failed: bool = False,
+    request: str = "",
+    again: bool = False,
+) -> dict[str, Any]:
+    """Run a workflow's file: go on with its newest run if that has not ended, else, or if `new`, start another.
+
+    Only `jobs`, or `start` and all below it, or what has `failed` in the last run, if that is asked for. A `request` that is made
+    `again`, because its answer got lost, starts nothing twice. Returns {"run", "folder", "followed", "added", "changed", "removed",
+    "kept"}. Raises DefinitionError, NotFound for an unknown job, RunBusy when another process moves the run, StoreError.
+    """
+    file = file.absolute()
+    workflow = definition.load(file)
+    _hosts_known(engine, workflow, file)
+    if again and request and (made := _made(file, request)):
+        return _resumed(engine, made, variables)
+    last = store.latest(file)
+    going = None if new else _going(engine, last)
+    chosen = _chosen(workflow, going.run if going else _past(last, failed=failed), jobs=jobs, start=start, failed=failed)
+    if going is None:
+        selected = workflow if chosen is None else workflow.only(chosen)
+        made = engine.create(selected, file, variables=variables, request=request).folder
+        return _answer(made, followed=False, told={"added": list(selected.jobs)})
+    going.store.note({"event": "asked", "request": request})
+    told = going.change(workflow if chosen is None else _merged(going.run, workflow, chosen))
+    if failed and (bad := [n for n in chosen or () if n in going.run.states and going.run.states[n].final]):
+        going.retry(bad)
+    going.store.commit(sync=True)
+    return _answer(going.store.folder, followed=True, told=told)
+
+
+def held(engine: Engine, run: str) -> Execution:
+    """Return what moves the run, opened if it is not; raise NotFound, or RunBusy when another process moves it."""
+    if run not in engine.executions:
+        run = engine.open(store.find(run)).run.id
+    return engine.execution(run)
+
+
+def cancel(engine: Engine, run: str, jobs: Iterable[str] | None = None) -> list[str]:
+    """Stop the named jobs, or all; return those that had not ended."""
+    execution = held(engine, run)
+    told = execution.cancel(jobs)
+    execution.store.commit(sync=True)
+    return told
+
+
+def retry(
+    engine: Engine,
+    run: str,
+    jobs: Iterable[str] | None = None,
+    *,
+    variables: Mapping[str, str],
+    request: str = "",
+    again: bool = False,
+) -> list[str]:
+    """Try the named jobs, or all that did not end well, once more; return them, with the skipped ones below them."""
+    execution = held(engine, run)
+    if again and request and _asked(execution.store.folder, request):
+        return []
+    if not environment.path(execution.run.id).exists():
+        environment.save(execution.run.id, variables)
+    execution.store.wake()
+    execution.store.note({"event": "asked", "request": request})
+    told = execution.retry(jobs)
+    execution.store.commit(sync=True)
+    return told
+
+
+def change(engine: Engine, run: str, file: Path | None = None) -> Told:
+    """Make a going run follow its file, or another; return the names "added", "changed", "removed" and "kept"."""
+    execution = _still_going(engine, run)
+    path = Path(file or execution.run.source).absolute()
+    return _follow(engine, execution, definition.load(path), path)
+
+
+def define(engine: Engine, run: str, name: str, mapping: Mapping[str, Any]) -> Told:
+    """Put a job into a going run, or change it if it has not started."""
+    execution = _still_going(engine, run)
+    return _follow(engine, execution, execution.run.workflow.with_job(definition.from_mapping(name, mapping)))
+
+
+def remove(engine: Engine, run: str, name: str) -> Told:
+    """Take a job that has not started out of a going run, with every edge from it."""
+    execution = _still_going(engine, run)
+    execution.run.job(name)
+    return _follow(engine, execution, execution.run.workflow.without(name))
+
+
+def delete(engine: Engine, run: str) -> None:
+    """Remove a run that has ended, with its folder; raise CallError when it goes on."""
+    folder = store.find(run)
+    if folder.name not in engine.executions:
+        held(engine, str(folder))
+    if not engine.run(folder.name).ended_at:
+        raise CallError(f"run {folder.name} has not ended; stop it first by 'hybridnb cancel {folder.name}'")
+    try:
+        shutil.rmtree(folder)  # while the lock is held
+    except OSError as error:
+        raise StoreError(f"{error.filename}: cannot be removed: {error.strerror}", run=folder.name) from error
+    finally:
+        engine.drop(folder.name)
+    store.forget(folder)
+    environment.forget(folder.name)
+
+
+# -- which run ------------------------------------------------------------------------------------------------------------
+def _going(engine: Engine, last: Path | None) -> Execution | None:
+    """Return what moves the file's newest run, unless that has ended."""
+    if last is None or not (last.name in engine.executions or store.listed(last)):
+        return None
+    try:
+        engine.open(last)
+    except RunBusy as error:
+        raise RunBusy(f"{error}, or start another by 'hybridnb run --new'", run=last.name) from error
+    execution = engine.execution(last.name)
+    if execution.run.ended_at:
+        engine.drop(last.name)
+        return None
+    return execution
+
+
+def _still_going(engine: Engine, run: str) -> Execution:
+    execution = held(engine, run)
+    if execution.run.ended_at:
+        raise CallError(f"run {execution.run.id} has ended; start another by 'hybridnb run {execution.run.source}'")
+    return execution
+
+
+def _made(file: Path, request: str) -> Path | None:
+    """Find the run that a request has led to already, among the newest of the file."""
+    return next((folder for folder in store.newest(file)[:20] if _asked(folder, request)), None)
+
+
+def _asked(folder: Path, request: str) -> bool:
+    return f'"request": "{request}"'.encode() in (folder / "journal.yaml").read_bytes()
+
+
+def _resumed(engine: Engine, folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Go on with what a request began: whatever of it was cut short is done now."""
+    opened = Store.open(folder)
+    if not opened.run.ended_at:
+        if not environment.path(folder.name).exists():
+            environment.save(folder.name, variables)
+        engine.open(folder).wake()
+    return _answer(folder, followed=False, told={"added": list(opened.run.jobs)})
+
+
+def _answer(folder: Path, *, followed: bool, told: Told) -> dict[str, Any]:
+    nothing: Told = {"added": [], "changed": [], "removed": [], "kept": []}
+    return {"run": folder.name, "folder": str(folder), "followed": followed, **nothing, **told}
+
+
+# -- which jobs -----------------------------------------------------------------------------------------------------------
+def _past(last: Path | None, *, failed: bool) -> Run | None:
+    return Store.open(last).run if failed and last else None
+
+
+def _chosen(workflow: Workflow, before: Run | None, *, jobs: Sequence[str], start: str | None, failed: bool) -> set[str] | None:
+    """Return the jobs that are meant; None means all."""
+    if sum(map(bool, (jobs, start, failed))) > 1:
+        raise CallError("--job, --from and --failed each choose the jobs; give one of them")
+    if jobs:
+        return {workflow[name].name for name in jobs}
+    if start:
+        return {workflow[start].name, *graph.descendants(workflow.parents(), [start])}
+    return _failed(workflow, before) if failed else None
+
+
+def _failed(workflow: Workflow, before: Run | None) -> set[str]:
+    """Return what did not end well before, what is new since, and what was skipped below these."""
+    if before is None:
+        raise CallError(f"workflow '{workflow.name}' has not been run yet; run it without --failed")
+    chosen: set[str] = set()
+    for name in graph.order(workflow.parents()):
+        state, job = before.states.get(name), workflow[name]
+        if state is not State.DONE and (state is not State.SKIPPED or _can_follow(job, chosen)):
+            chosen.add(name)
+    if not chosen:
+        raise CallError(
+            f"nothing to do: all {len(workflow.jobs)} jobs of run {before.id} are done, or were skipped as they should be"
+        )
+    return chosen
+
+
+def _can_follow(job: Job, chosen: set[str]) -> bool:
+    """Was the job skipped for a parent that is tried again, and for no other?"""
+    below = any(d.job in chosen for d in job.after)
+    return below and not any(d.kind is Kind.FAILED and d.job not in chosen for d in job.after)
+
+
+def _merged(run: Run, workflow: Workflow, chosen: set[str]) -> Workflow:
+    """Return the run's workflow with the chosen jobs as the file has them; edges from what is in neither are dropped."""
+    there = chosen | run.jobs.keys()
+    fresh = {
+        n: replace(workflow[n], after=tuple(d for d in workflow[n].after if d.job in there)) for n in workflow.jobs if n in chosen
+    }
+    return replace(run.workflow, jobs={**run.jobs, **fresh})
+
+
+def _follow(engine: Engine, execution: Execution, workflow: Workflow, file: Path | None = None) -> Told:
+    _hosts_known(engine, workflow, file)
+    told = execution.change(workflow)
+    execution.store.commit(sync=True)
+    return told
+
+
+def _hosts_known(engine: Engine, workflow: Workflow, file: Path | None) -> None:
+    """Raise DefinitionError with each host that is not described, and the first job that goes there."""
+    first: dict[str, str] = {}
+    for job in workflow.jobs.values():
+        first.setdefault(job.host, job.name)
+    problems = []
+    for host, name in first.items():
+        try:
+            engine.hosts.known(host)
+        except NotFound as error:
+            problems.append(Problem(f"job '{name}': {error}", str(file or "")))
+    if problems:
+        raise DefinitionError(problems)
