@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from . import __version__, errors
-from .errors import DefinitionError, HybridnbError, Problem, ServiceError
+from .errors import CallError, DefinitionError, HybridnbError, Problem, ServiceError
 from .service import process
 
 if TYPE_CHECKING:
@@ -282,8 +282,13 @@ def _quote(word: str) -> str:
 
 
 def _id(run: str) -> str:
-    """A run's id for the wire; faces may also have its folder."""
-    return _quote(os.path.basename(run))
+    """A run's id for the wire; faces may also have its folder. Raises CallError when the id would lead elsewhere."""
+    from . import store, view
+
+    folder = store.find(run)
+    if (name := view.Tail(folder).first()["run"]) != folder.name:
+        raise CallError(f"{folder}: this is run {name}; give the folder its name back, or name the run by its id")
+    return _quote(store.enlist(folder))
 
 
 def _log(run: str, job: str, **piece: Any) -> tuple[bytes, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -75,7 +74,7 @@ def _watch(asked: argparse.Namespace, folder: Path) -> Watch:
 
     if asked.json:
         return watch.Watch(folder)
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+    if not watch.redraws():
         return watch.Lines(folder)
     return watch.Live(folder, hint="Ctrl-C stops the jobs" if asked.here else "Ctrl-C leaves the run going")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -182,7 +181,7 @@ def _near(path: Path) -> str:
 
 def _replace(path: Path, text: str) -> None:
     """Put a file in the place of another in one step; what cannot be written leaves the old one as it was."""
-    aside = path.with_name(f".{secrets.token_hex(8)}.part")
+    aside = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with open(aside, "x", encoding="utf-8", newline="") as out:
             if path.exists():

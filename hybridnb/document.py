@@ -12,7 +12,7 @@ from .errors import DefinitionError, Problem
 
 DEPTH = 100  # levels of nesting; far beyond what a person reads, far below what Python's stack bears
 
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _EXPONENT = re.compile(r"[-+]?(\d+|\d+\.\d*|\.\d+)[eE][-+]?\d+")  # a float to everybody but YAML 1.1
 _SAYS = {
     "mapping values are not allowed in this context": "a ': ' stands where none can be; put the text in quotes, or check the indentation",
@@ -128,7 +128,7 @@ def _build(loader: Any, file: str) -> tuple[Node | None, list[Problem]]:
         elif kind is alias:
             stack[-1].nodes.append(Scalar("", "", event.start_mark, event.end_mark))
             problems.append(
-                problem(f"aliases are not used in workflow files: *{event.anchor}; write the value itself", event.start_mark, file)
+                problem(f"aliases are not used here: *{event.anchor}; write the value itself", event.start_mark, file)
             )
             continue
         else:
@@ -138,9 +138,9 @@ def _build(loader: Any, file: str) -> tuple[Node | None, list[Problem]]:
                 break
             continue
         if event.anchor is not None:
-            problems.append(problem(f"anchors are not used in workflow files: &{event.anchor}", event.start_mark, file))
+            problems.append(problem(f"anchors are not used here: &{event.anchor}", event.start_mark, file))
         if event.tag is not None:
-            problems.append(problem(f"tags are not used in workflow files: {_tag(event.tag)}", event.start_mark, file))
+            problems.append(problem(f"tags are not used here: {_tag(event.tag)}", event.start_mark, file))
     return (root.nodes[0] if root.nodes else None), problems
 
 
@@ -164,7 +164,7 @@ def _syntax(error: Any, file: str) -> Problem:
 
 def _unprintable(text: str, index: int, file: str) -> Problem:
     line, column = text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
-    return Problem(f"the character U+{ord(text[index]):04X} cannot be in a workflow file; remove it", file, line, column)
+    return Problem(f"the character U+{ord(text[index]):04X} cannot be here; remove it", file, line, column)
 
 
 @lru_cache(1024)

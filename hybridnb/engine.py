@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from . import environment, provenance
-from .errors import DefinitionError, HostError, NotFound
+from .errors import DefinitionError, HostError, NotFound, StoreError
 from .execution import Execution
 from .hosts.attempts import Report, Submission
 from .hosts.config import Hosts
 from .journal import Record
 from .model import Workflow
 from .run import Run
-from .store import Store
+from .store import Store, listed
 
 _T = TypeVar("_T")
 
 _TICK = 0.5  # seconds between looks at progress and at the hosts' health while something is unfinished
 _BACKOFF = (1.0, 60.0)  # seconds: the first and the longest wait before a host that refused is asked again
+_HANDS = 4  # slow works at once: a large file's checksum is not to keep other runs waiting
+_REFUSALS = (HostError, NotFound, DefinitionError)  # of a host; hosts.yaml may have changed meanwhile
 
 
 class Engine:
@@ -39,7 +41,7 @@ class Engine:
         self._unsent: dict[str, list[tuple[Execution, Submission]]] = {}
         self._again: dict[str, tuple[float, float]] = {}  # host -> when to ask again (monotonic), the wait after that
         self._pool: ThreadPoolExecutor | None = None
-        self._busy = 0
+        self._busy: Counter[str] = Counter()  # run -> slow works whose record is missing
         self._looked = 0.0
         self._described: set[tuple[str, str]] = set()
 
@@ -65,9 +67,25 @@ class Engine:
             return found.store
         store = Store.open(folder, write=True)
         execution = self._adopt(store)
-        for host, submissions in execution.unfinished().items():
+        try:
+            unfinished = execution.unfinished()
+        except StoreError:
+            self.drop(store.run.id)
+            raise
+        for host, submissions in unfinished.items():
             self._unsent.setdefault(host, []).extend((execution, s) for s in submissions)
+        self._complete(execution)
         return store
+
+    def _complete(self, execution: Execution) -> None:
+        """See to what is missing because whoever moved the run before was killed over it."""
+        store = execution.store
+        if store.run.ended_at and listed(store.folder):
+            self._rest(store)
+        elif not store.run.ended_at:
+            execution.complete()
+            if "versions" not in store.run.facts:
+                self._later(store, lambda: _facts(store))
 
     def _adopt(self, store: Store) -> Execution:
         execution = self.executions[store.run.id] = Execution(store)
@@ -78,6 +96,9 @@ class Engine:
         """Let go of a run; whatever its hosts do for it goes on."""
         if execution := self.executions.pop(run, None):
             self._unsent = {h: [(e, s) for e, s in pairs if e is not execution] for h, pairs in self._unsent.items()}
+            for host in self.hosts.open():
+                host.forget(execution.keys())
+            self.problems.pop(run, None)
             execution.store.close()
 
     def run(self, run: str) -> Run:
@@ -161,7 +182,12 @@ class Engine:
                 return
 
     def _read(self, host: str, path: str, offset: int, limit: int) -> bytes:
-        return self.hosts.get(host).read(path, offset, limit)
+        """Read a piece of a log. One that cannot be read tells no progress, and holds nothing up."""
+        try:
+            return self.hosts.get(host).read(path, offset, limit)
+        except _REFUSALS as error:
+            self.problems[host] = str(error)
+            return b""
 
     def _hand_over(self, execution: Execution) -> None:
         for host, submissions in execution.ready().items():
@@ -185,7 +211,7 @@ class Engine:
             execution.store.commit(sync=True)  # the intent, before the deed
         try:
             say(host)
-        except (HostError, NotFound, DefinitionError) as error:  # hosts.yaml may have changed meanwhile
+        except _REFUSALS as error:
             self.problems[host] = str(error)
             self._again[host] = (time.monotonic() + wait, min(2 * wait, _BACKOFF[1]))
             return
@@ -195,11 +221,20 @@ class Engine:
             del waiting[host]
 
     def _submit(self, host: str) -> None:
-        pairs = self._unsent[host]
-        self.hosts.get(host).submit([s for _, s in pairs])
-        for execution in {id(e): e for e, _ in pairs}.values():
-            execution.submitted([s for e, s in pairs if e is execution])
+        """Hand over what waits for a host, run by run: one whose folder cannot be written is not to hold up the others."""
+        place, refused = self.hosts.get(host), None
+        for execution in {id(e): e for e, _ in self._unsent[host]}.values():
+            batch = [s for e, s in self._unsent[host] if e is execution]
+            try:
+                place.submit(batch)
+            except HostError as error:
+                refused = error
+                continue
+            execution.submitted(batch)
             self._describe(execution.store, host)
+            self._unsent[host] = [(e, s) for e, s in self._unsent[host] if e is not execution]
+        if refused:
+            raise refused
         del self._unsent[host]
 
     def _look(self) -> None:
@@ -217,25 +252,34 @@ class Engine:
     def _save(self) -> None:
         for execution in self.executions.values():
             store, run = execution.store, execution.run
-            if run.state.final and not run.ended_at and not self._busy and not execution.later:
-                execution.finish()
-                store.commit(sync=True)
-                store.snapshot(force=True)
-                store.rest()
-                environment.forget(run.id)
+            if run.state.final and not run.ended_at and not execution.later:
+                if self._busy[run.id]:
+                    self.problems[run.id] = "its jobs have ended; the checksums of their files and the facts of the run are still being found"
+                else:
+                    execution.finish()
+                    self.problems.pop(run.id, None)
+                    self._rest(store)
             store.commit()
             store.snapshot()
+
+    @staticmethod
+    def _rest(store: Store) -> None:
+        store.commit(sync=True)
+        store.snapshot(force=True)
+        store.rest()
+        environment.forget(store.run.id)
 
     # -- slow work ------------------------------------------------------------------------------------------------------
     def _later(self, store: Store, work: Callable[[], Record | None]) -> None:
         """Do slow work in another thread, and note the record that it returns."""
-        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="record")
-        self._busy += 1
+        self._pool = self._pool or ThreadPoolExecutor(_HANDS, thread_name_prefix="record")
+        run = store.run.id
+        self._busy[run] += 1
 
         def take(record: Record | None) -> None:
-            self._busy -= 1
-            if record is not None and store.run.id in self.executions:
-                store.note(record)
+            self._busy -= Counter((run,))
+            if record is not None and (execution := self.executions.get(run)):  # opened again meanwhile, perhaps
+                execution.store.note(record)
 
         def work_then_tell() -> None:
             try:

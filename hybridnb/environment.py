@@ -16,9 +16,8 @@ from . import home
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A shell that is told to export them stops, or no longer works as its scripts expect.
-_OF_THE_SHELL = frozenset(
-    "_ PWD OLDPWD SHLVL IFS ENV BASH_ENV BASHOPTS SHELLOPTS BASH_VERSINFO UID EUID PPID OPTIND RANDOM SRANDOM HISTCMD".split()
-)
+_OF_THE_SHELL = {"_", "PWD", "OLDPWD", "SHLVL", "IFS", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO"}
+_OF_THE_SHELL |= {"UID", "EUID", "PPID", "OPTIND", "RANDOM", "SRANDOM", "HISTCMD"}
 
 
 def path(run: str) -> Path:
@@ -31,7 +30,9 @@ def capture() -> dict[str, str]:
 
     So `.venv/bin/hybridnb run` and a kernel's jobs find the Python that they belong to, and `conda activate` is obeyed.
     """
-    found = {k: v for k, v in os.environ.items() if _VARIABLE.fullmatch(k) and k not in _OF_THE_SHELL and not k.startswith("HYBRIDNB_")}
+    found = {
+        k: v for k, v in os.environ.items() if _VARIABLE.fullmatch(k) and k not in _OF_THE_SHELL and not k.startswith("HYBRIDNB_")
+    }
     if not ("VIRTUAL_ENV" in found or "CONDA_PREFIX" in found):
         found["PATH"] = os.pathsep.join(filter(None, (os.path.dirname(sys.executable), found.get("PATH"))))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from .store import Store
 Read = Callable[[str, str, int, int], bytes]  # host, path, offset, limit
 
 _CHUNK = 1 << 20  # bytes of a log read at once
-_FAR = 64 << 20  # a log that is this far ahead is scanned from its end
+_FAR = 64  # chunks: what is further ahead is scanned later, or, at the end, but for its last chunk never
 
 
 class Execution:
@@ -33,6 +33,7 @@ class Execution:
         self.later: list[Callable[[], Record | None]] = []  # slow work, whose record the engine brings back
         self._jobs = {key(self.run.id, number, a.first): name for name, number in self.run.numbers.items() for a in self.run.attempts.get(name, ())}
         self._offsets: dict[tuple[str, int, str], int] = {}  # of logs, as far as they were scanned for progress
+        self._environment = str(environment.path(self.run.id))
         self._order: dict[str, int] = {}
         self._children: dict[str, list[str]] = {}
         self._dirty: set[str] = set()
@@ -47,6 +48,10 @@ class Execution:
     def knows(self, key: str) -> bool:
         """Is this attempt one of the run's?"""
         return key in self._jobs
+
+    def keys(self) -> Iterable[str]:
+        """All that was submitted."""
+        return self._jobs.keys()
 
     def hear(self, report: Report, read: Read) -> None:
         """Take a host's report in."""
@@ -123,6 +128,14 @@ class Execution:
 
         self.later.append(look)
 
+    def complete(self) -> None:
+        """Look after checksums that were never recorded: whoever was to find them was killed."""
+        for attempt in filter(None, map(self.run.attempt, self.run.jobs)):
+            if attempt.started_at and "inputs" not in attempt.files:
+                self._checksums(attempt, "inputs")
+            if attempt.started_at and attempt.state.final and "outputs" not in attempt.files:
+                self._checksums(attempt, "outputs")
+
     # -- progress -------------------------------------------------------------------------------------------------------
     def scan_running(self, read: Read) -> None:
         """Look for progress in the logs of what runs."""
@@ -149,12 +162,15 @@ class Execution:
     def _scan(self, attempt: Attempt, stream: str, read: Read, *, to_the_end: bool) -> Progress:
         place = (attempt.job, attempt.number, stream)
         path, told = f"{self.store.folder}/jobs/{attempt.job}/{attempt.number}/{stream}", Progress()
-        while piece := read(attempt.host, path, self._offsets.get(place, 0), _CHUNK):
+        for _ in range(_FAR):
+            piece = read(attempt.host, path, self._offsets.get(place, 0), _CHUNK)
             whole = len(piece) if to_the_end and len(piece) < _CHUNK else piece.rfind(b"\n") + 1 or (len(piece) if len(piece) == _CHUNK else 0)
             told = told.then(scan(piece[:whole]))
             self._offsets[place] = self._offsets.get(place, 0) + whole
             if not whole or len(piece) < _CHUNK:
                 break
+        else:
+            told = told.then(scan(read(attempt.host, path, -_CHUNK, _CHUNK))) if to_the_end else told
         if to_the_end:
             self._offsets.pop(place, None)
         return told
@@ -198,7 +214,7 @@ class Execution:
 
     def _intend(self, job: Job) -> Submission:
         number = len(self.run.attempts.get(job.name, ())) + 1
-        token = secrets.token_hex(8)
+        token = os.urandom(8).hex()
         self.store.note({"event": "attempt", "job": job.name, "attempt": number, "token": token, "host": job.host})
         made = self.run.attempt(job.name, number)
         assert made
@@ -218,11 +234,11 @@ class Execution:
             number=self.run.numbers[job.name],
             attempt=attempt.first,
             token=attempt.token,
-            folder=str(self.store.job_folder(job.name)),
+            folder=f"{self.store.folder}/jobs/{job.name}",
             script=self.store.script(job),
             after=tuple(above),
             work=self.run.folder,
-            environment=str(environment.path(self.run.id)),
+            environment=self._environment,
         )
         self._jobs[made.key] = job.name
         return made
@@ -296,7 +312,7 @@ class Execution:
         if not job.file:
             return False
         try:
-            text = (Path(self.run.folder) / job.file).read_text(encoding="utf-8", errors="surrogateescape")
+            text = (Path(self.run.folder) / job.file).read_bytes().decode(errors="surrogateescape")
         except OSError:
             return False
         return text != self.store.script(job)

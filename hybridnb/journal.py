@@ -69,7 +69,7 @@ def refused(path: Path, what: str, error: OSError) -> StoreError:
 def read(path: Path) -> tuple[list[Record], int]:
     """Return the records and how many bytes they take; what follows is a torn tail.
 
-    Raises StoreError when whole lines follow a damaged one: that is no torn write, and a person has to look.
+    Raises StoreError when sound lines follow a damaged or missing one: that is no torn write, and a person has to look.
     """
     try:
         data = path.read_bytes()
@@ -81,10 +81,10 @@ def read(path: Path) -> tuple[list[Record], int]:
     for index, text in enumerate(lines):
         record = parse(text)
         if record is None or record.get("n") != len(records) + 1:
-            if any(parse(later) for later in lines[index + 1 :]):
+            if any(parse(later) for later in lines[index:]):
                 raise StoreError(
-                    f"{path}:{index + 1}: this line is damaged, and others follow it. "
-                    "Everything before it is sound: remove the lines from here on, and run again to resume"
+                    f"{path}:{index + 1}: the journal is damaged here, and it goes on after that. "
+                    "Everything before this line is sound: remove the lines from here on, and run again to resume"
                 )
             break
         records.append(record)

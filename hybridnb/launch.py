@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,7 @@ def launch(
     "kept"}. Raises DefinitionError, NotFound for an unknown job, RunBusy when another process moves the run, StoreError.
     """
     file = file.absolute()
+    _writable("the path of the workflow", str(file))
     workflow = definition.load(file)
     _hosts_known(engine, workflow, file)
     if again and request and (made := _made(file, request)):
@@ -104,6 +106,7 @@ def change(engine: Engine, run: str, file: Path | None = None) -> Told:
 def define(engine: Engine, run: str, name: str, mapping: Mapping[str, Any]) -> Told:
     """Put a job into a going run, or change it if it has not started."""
     execution = _still_going(engine, run)
+    _writable(f"job '{name}'", json.dumps(mapping, ensure_ascii=False, default=str))
     return _follow(engine, execution, execution.run.workflow.with_job(definition.from_mapping(name, mapping)))
 
 
@@ -134,7 +137,7 @@ def delete(engine: Engine, run: str) -> None:
 # -- which run ------------------------------------------------------------------------------------------------------------
 def _going(engine: Engine, last: Path | None) -> Execution | None:
     """Return what moves the file's newest run, unless that has ended."""
-    if last is None or not (last.name in engine.executions or store.listed(last)):
+    if last is None or not (_moves(engine, last) or store.listed(last)):
         return None
     try:
         engine.open(last)
@@ -145,6 +148,12 @@ def _going(engine: Engine, last: Path | None) -> Execution | None:
         engine.drop(last.name)
         return None
     return execution
+
+
+def _moves(engine: Engine, folder: Path) -> bool:
+    """Does the engine move the run in this folder? A copy has the same name."""
+    execution = engine.executions.get(folder.name)
+    return execution is not None and execution.store.folder == folder
 
 
 def _still_going(engine: Engine, run: str) -> Execution:
@@ -230,6 +239,14 @@ def _follow(engine: Engine, execution: Execution, workflow: Workflow, file: Path
     told = execution.change(workflow)
     execution.store.commit(sync=True)
     return told
+
+
+def _writable(what: str, text: str) -> None:
+    """Raise DefinitionError for a text that no journal can hold: half a surrogate pair, or bytes of a name that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DefinitionError([f"{what} has a character that cannot be written as UTF-8, at {error.start}"]) from None
 
 
 def _hosts_known(engine: Engine, workflow: Workflow, file: Path | None) -> None:

@@ -39,8 +39,16 @@ class Lock:
     def release(self) -> None:
         """Give the lock back; without effect when it is not held."""
         if self._fd is not None:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # a process that is just being started may have the descriptor as well
             os.close(self._fd)
             self._fd = None
+
+    def in_place(self) -> bool:
+        """Is the file that this process has locked still the one at the path? A removed one keeps nobody out."""
+        try:
+            return self._fd is not None and os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def held(self) -> bool:
         """Does any process, this one too, hold the lock?"""

@@ -30,6 +30,9 @@ RESERVED_VARIABLES = frozenset(
         "LD_LIBRARY_PATH",
         "PYTHONPATH",
         "PYTHONHOME",
+        "UID",
+        "EUID",
+        "PPID",
     }
 )
 

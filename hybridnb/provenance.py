@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import platform
 import stat
 import subprocess
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def checksums(folder: str, patterns: Iterable[str]) -> dict[str, dict[str, Any]]
             paths = [plain]
         if not paths:
             found[pattern] = {"missing": True}
-        for path in (file for path in paths for file in _files(path)):
+        for path in chain.from_iterable(map(_files, paths)):
             found[_shown(os.fsencode(os.path.relpath(path, folder)))] = _checksum(path)
     return found
 
@@ -93,6 +93,8 @@ def _checksum(path: str) -> dict[str, Any]:
 
 
 def _digest(file: Any) -> str:
+    import hashlib
+
     digest = hashlib.sha256()
     while block := file.read(1 << 20):
         digest.update(block)

@@ -15,7 +15,7 @@ WIDTH = 100  # a longer list takes a line for each of its items
 _WITHIN = r"\w./+=@%~$*;<>()|&!'\"\\^-"
 _PLAIN = re.compile(rf"(-{{0,2}}\w|[./$(])((:(?=\w)|[ {_WITHIN}])*[{_WITHIN}])?")
 _ESCAPED = re.compile("[\x7f-\xa0\xad\u2028\u2029\u200b-\u200f\u202a-\u202e\ufeff\ufffe\uffff]")
-_NOT_LITERAL = re.compile("[^\t\n\x20-\x7e\xa1-\u2027\u202f-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_NOT_LITERAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028-\u202e\ud800-\udfff\ufeff\ufffe\uffff]")
 
 _ODD_BREAK = re.compile("[\x85\u2028\u2029]|\r(?!\n)")  # lines to YAML 1.1, not to editors: such a text is written anew
 

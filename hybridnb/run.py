@@ -289,7 +289,7 @@ class Run:
 def _job(record: Record) -> Job:
     """Rebuild a definition that was checked before it was recorded.
 
-    Not by definition.from_mapping: to check again doubles the time that a large run takes to open, and a run must not become
+    Not by definition.from_mapping: to check again adds two thirds to the time that a large run takes to open, and a run must not become
     unreadable because a later version is stricter.
     """
     fields: dict[str, Any] = dict(record["definition"])

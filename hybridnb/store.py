@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import definition, drawing, environment, home
-from .errors import NotFound, RunBusy, StoreError, did_you_mean
+from .errors import CallError, NotFound, RunBusy, StoreError, did_you_mean
 from .journal import Journal, Record, flow, read, refused
 from .lock import Lock
 from .model import Job, Workflow
@@ -36,7 +35,7 @@ class Store:
         self._saved_at = 0.0  # monotonic; and how long it took
         self._cost = 0.0
         self._changed = False
-        self._positions: dict[str, tuple[float, float]] | None = None
+        self._layout: drawing.Layout | None = None
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r}, {self.run!r})"
@@ -116,7 +115,7 @@ class Store:
         self.run.apply(record)
         self._changed = True
         if record["event"] in ("defined", "removed", "withdrawn"):
-            self._positions = None
+            self._layout = None
         numbered = {"n": self._journal.count, **record}
         for observer in self.observers:
             observer(self, numbered)
@@ -131,9 +130,10 @@ class Store:
             self._journal.commit(sync=sync)
 
     def snapshot(self, *, force: bool = False) -> None:
-        """Write run.yaml and graph.svg if something changed, but spend only a small share of the time on it."""
+        """Write run.yaml and graph.svg: with force, or if something changed, but then spend only a small share of the time on it."""
         started = time.monotonic()
-        if not self._changed or not (force or started - self._saved_at > max(1.0, _SHARE * self._cost)):
+        due = self._changed and started - self._saved_at > max(1.0, _SHARE * self._cost)
+        if not (force or due):
             return
         try:
             _replace(self.folder / "run.yaml", self.yaml())
@@ -180,7 +180,7 @@ class Store:
         if not job.file:
             return job.script
         try:
-            return _frozen(self.folder, job).read_text(encoding="utf-8", errors="surrogateescape")
+            return _frozen(self.folder, job).read_bytes().decode(errors="surrogateescape")
         except OSError as error:
             raise StoreError(f"{error.filename}: the frozen script is gone: {error.strerror}", run=self.folder.name) from error
 
@@ -218,7 +218,7 @@ class Store:
         if not fresh and last:
             copied = ("exit_code", "native_id", "submitted_at", "started_at", "ended_at", "progress", "reason", "metrics")
             status.update({key: getattr(last, key) for key in copied})
-            status.update(attempt=last.number, host=last.host, log=str(self.log(last)))
+            status.update(attempt=last.number, host=last.host, log=f"{self.folder}/jobs/{name}/{last.number}/out")
         return status
 
     def yaml(self) -> str:
@@ -241,7 +241,9 @@ class Store:
             status = self.job_status(name)
             detail = status["reason"] or ""
             looks[name] = drawing.Look(status["state"], progress=status["progress"], detail=detail, attempt=status["attempt"])
-        return drawing.draw(self.run.workflow, looks)
+        workflow = self.run.workflow
+        self._layout = self._layout or drawing.arrange(workflow.parents(), fixed=workflow.layout)
+        return drawing.draw(workflow, looks, layout=self._layout)
 
 
 # -- the user's runs ------------------------------------------------------------------------------------------------------
@@ -277,8 +279,23 @@ def find(word: str) -> Path:
 
 
 def listed(folder: Path) -> bool:
-    """Is the run on the list of those that have not ended?"""
-    return (_active() / folder.name).is_file()
+    """Is the run on the list of those that have not ended? A copy of it is not."""
+    return _same(_target(_active() / folder.name), folder)
+
+
+def enlist(folder: Path) -> str:
+    """Return the id by which the user's list leads to this folder, on which one that was moved is put again.
+
+    Raises CallError for a copy: what is meant for it would happen to the run itself.
+    """
+    entry = _registry() / folder.name
+    known = _target(entry)
+    if known is not None and _made_at(known) and not _same(known, folder):
+        raise CallError(f"{folder} is a copy, which can only be looked at; the run itself is {known}")
+    if not _same(known, folder):
+        entry.parent.mkdir(mode=0o700, exist_ok=True)
+        entry.write_text(str(folder), encoding="utf-8")
+    return folder.name
 
 
 def latest(source: Path) -> Path | None:
@@ -326,6 +343,12 @@ def _target(entry: Path) -> Path | None:
     return None
 
 
+def _same(known: Path | None, folder: Path) -> bool:
+    with suppress(OSError):
+        return known is not None and os.path.samefile(known, folder)
+    return False
+
+
 def _register(folder: Path) -> None:
     for place in (_registry(), _active()):
         place.mkdir(mode=0o700, exist_ok=True)
@@ -339,7 +362,7 @@ def _new_folder(runs: Path) -> Path:
     try:
         runs.mkdir(exist_ok=True)
         while True:
-            suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+            suffix = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(4))
             folder = runs / f"{time.strftime('%Y-%m-%d-%H%M')}-{suffix}"
             with suppress(FileExistsError):
                 folder.mkdir()

@@ -64,7 +64,9 @@ def fold(opened: Store) -> tuple[str, str | None, dict[str, int]]:
 
 def status(opened: Store, problems: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return Store.status() with "problems": why it does not move, by the host, or the run itself, that is concerned."""
-    told, known = opened.status(), problems or {}
+    told, known = opened.status(), dict(problems or {})
+    if not store.listed(opened.folder):
+        known[opened.run.id] = "nobody moves it forward here: its folder was moved or copied, or it belongs to another machine"
     concerned = {opened.run.id, *(job["host"] for job in told["jobs"].values())} if told["ended_at"] is None else set()
     return {**told, "problems": {name: why for name, why in known.items() if name in concerned}}
 

@@ -221,6 +221,11 @@ def screen() -> show.Screen:
     return show.Screen(size.columns, size.lines, colour, unicode)
 
 
+def redraws() -> bool:
+    """Can a picture be drawn over the one before? Not in a pipe, nor in the output of a notebook's cell, which only looks like a terminal."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and "JPY_PARENT_PID" not in os.environ
+
+
 # -- following ------------------------------------------------------------------------------------------------------------
 class Interrupts:
     """Ctrl-C while this process moves the run: the first one asks, a second one leaves."""

@@ -204,6 +204,15 @@ def test_a_terminal_shows_progress_while_jobs_run_and_what_failed_at_the_end(fol
     assert "    oops" in text
 
 
+def test_a_cell_of_a_notebook_gets_lines_since_it_cannot_draw_over_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel gives the commands of a cell a terminal, whose cursor cannot go up; jupyter_client tells its children by this name."""
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    child = terminal("run", workflow(folder, "jobs: {train: exit 3}\n"), "--here")
+    child.expect(pexpect.EOF)
+    assert not re.findall(r"\x1b\[[\d;?]*[^\d;?m]", child.before), "only colours, no moves"
+    assert re.search(r"^\d\d:\d\d:\d\d train failed \(exit code 3", child.before, re.M)
+
+
 def test_a_live_view_keeps_to_the_width_of_its_terminal(folder: Path) -> None:
     long = "a-job-with-a-name-that-is-longer-than-the-terminal-is-wide"
     text = f"jobs:\n  {long}: {{script: \"echo '# hybridnb progress=100 note={'x' * 150}'\"}}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +148,58 @@ def test_only_a_run_that_has_ended_is_deleted(face: Client | Here, tmp_path: Pat
     assert not Path(made["folder"]).exists()
     with pytest.raises(NotFound):
         face.status(made["run"])
+
+
+def test_what_is_meant_for_a_copy_does_not_happen_to_the_run_itself(tmp_path: Path) -> None:
+    client = Client()
+    made = client.run(write(tmp_path, a="echo a"))
+    finish(client, made["run"])
+    copy = Path(shutil.copytree(made["folder"], tmp_path / "archive" / made["run"]))
+    for act in (client.delete, client.retry, client.cancel):
+        with pytest.raises(CallError, match=rf"is a copy, .*; the run itself is {made['folder']}$"):
+            act(str(copy))
+    assert client.status(str(copy))["folder"] == str(copy)
+    assert copy.is_dir()
+    assert Path(made["folder"]).is_dir()
+
+
+def test_a_copied_workflow_does_not_follow_the_run_of_the_first_one(tmp_path: Path, gate: Gate) -> None:
+    client = Client()
+    (tmp_path / "first").mkdir()
+    made = client.run(write(tmp_path / "first", a="read x <../gate"))
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    other = client.run(tmp_path / "second" / "w.yaml")
+    assert (other["followed"], other["folder"]) == (False, str(tmp_path / "second" / "w.runs" / other["run"]))
+    gate.open(2)
+    assert finish(client, made["run"]) == finish(client, other["run"]) == {"a": "done"}
+
+
+def test_a_run_whose_folder_was_moved_can_be_tried_again_and_deleted(tmp_path: Path) -> None:
+    client = Client()
+    (tmp_path / "before").mkdir()
+    run = client.run(write(tmp_path / "before", a="exit 1"))["run"]
+    finish(client, run)
+    (tmp_path / "before").rename(tmp_path / "after")
+    (tmp_path / "before").mkdir()
+    folder = tmp_path / "after" / "w.runs" / run
+    assert client.retry(str(folder)) == ["a"]
+    assert finish(client, run) == {"a": "failed"}
+    with pytest.raises(CallError, match=f"this is run {run}; give the folder its name back"):
+        client.delete(str(folder.rename(folder.with_name("best"))))
+    client.delete(str(folder.with_name("best").rename(folder)))
+    assert not folder.exists()
+
+
+def test_a_run_that_nobody_moves_because_its_folder_was_moved_says_so(tmp_path: Path, gate: Gate) -> None:
+    client = Client()
+    made = client.run(write(tmp_path, a="read x <gate"))
+    copy = shutil.copytree(made["folder"], tmp_path / "archive" / made["run"])
+    assert list(client.status(str(copy))["problems"].values()) == [
+        "nobody moves it forward here: its folder was moved or copied, or it belongs to another machine"
+    ]
+    assert client.status(made["run"])["problems"] == {}
+    gate.open()
+    finish(client, made["run"])
 
 
 def test_all_problems_of_a_definition_come_back_with_their_places(face: Client | Here, tmp_path: Path) -> None:

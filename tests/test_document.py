@@ -30,9 +30,9 @@ def test_nodes_know_their_places() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column", "message"),
     [
-        ("a: !!python/object/apply:os.system [x]", 1, 4, "tags are not used in workflow files: !!python/object/apply:os.system"),
-        ("a: !x 1", 1, 4, "tags are not used in workflow files: !x"),
-        ("a: 1\nb: &anchor 1", 2, 4, "anchors are not used in workflow files: &anchor"),
+        ("a: !!python/object/apply:os.system [x]", 1, 4, "tags are not used here: !!python/object/apply:os.system"),
+        ("a: !x 1", 1, 4, "tags are not used here: !x"),
+        ("a: 1\nb: &anchor 1", 2, 4, "anchors are not used here: &anchor"),
         ("a: {}\n---\nb: {}", 2, 1, "a second document begins here"),
         ("[" * 10_000, 1, 100, "nested deeper than 100 levels"),
         ("{a: " * 10_000, 1, 397, "nested deeper than 100 levels"),
@@ -41,9 +41,9 @@ def test_nodes_know_their_places() -> None:
         ("a:\n\tb: c", 2, 1, "this is not YAML: an unquoted text cannot begin with this character (a tab"),
         ("a: [1, 2\nb: c", 2, 2, "did not find expected ',' or ']' (while parsing a flow sequence, which began in line 1)"),
         ("a: 'b\n\n", 3, 1, "the file ends within a quoted text (while scanning a quoted scalar, which began in line 1)"),
-        ("a: 1\nb: \0", 2, 4, "the character U+0000 cannot be in a workflow file"),
-        ("a: 1\nb: \x1b[0m", 2, 4, "the character U+001B cannot be in a workflow file"),
-        ("a: \ud800", 1, 4, "the character U+D800 cannot be in a workflow file"),
+        ("a: 1\nb: \0", 2, 4, "the character U+0000 cannot be here"),
+        ("a: 1\nb: \x1b[0m", 2, 4, "the character U+001B cannot be here"),
+        ("a: \ud800", 1, 4, "the character U+D800 cannot be here"),
         ("jobs:\n  a: x\n b: y\n", 3, 2, "this is not YAML: "),
     ],
 )
@@ -57,7 +57,7 @@ def test_aliases_never_expand() -> None:
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 50))
     problems = told(bomb)
     assert len(problems) == 50 + 49 * 9
-    assert problems[2] == (2, 14 - 4, "aliases are not used in workflow files: *a0; write the value itself")
+    assert problems[2] == (2, 14 - 4, "aliases are not used here: *a0; write the value itself")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,11 +19,12 @@ import pytest
 
 from hybridnb import environment
 from hybridnb.engine import Engine
-from hybridnb.errors import NotFound, RunBusy
+from hybridnb.errors import NotFound, RunBusy, StoreError
 from hybridnb.hosts.config import Hosts
+from hybridnb.hosts.host import PlainHost
 from hybridnb.model import Dependency, Job, Kind, Workflow
 from hybridnb.run import Run, State
-from hybridnb.store import Store
+from hybridnb.store import Store, listed
 
 DEADLINE = 60.0  # seconds
 
@@ -226,6 +228,18 @@ def test_all_runs_of_a_user_share_the_slots_of_a_host(engine: Engine, tmp_path: 
     assert not crowd.exists()
 
 
+def test_a_run_whose_folder_cannot_be_written_does_not_hold_up_the_others(engine: Engine, tmp_path: Path) -> None:
+    blocked = start(engine, tmp_path, job("a"))
+    (blocked.folder / "jobs").write_text("in the way")
+    other = engine.create(Workflow.of("other", [job("b")]), tmp_path / "other.yaml")
+    until(engine, lambda: other.run.state is State.DONE)
+    assert "jobs" in engine.problems["local"]
+    (blocked.folder / "jobs").unlink()
+    engine._again.clear()
+    finish(engine)
+    assert blocked.run.state is State.DONE
+
+
 def test_cancelling_reaches_running_queued_and_waiting_jobs(engine: Engine, tmp_path: Path, home: Path) -> None:
     (home / "hosts.yaml").write_text("hosts:\n  local: {slots: 1, grace: 1}\n  other: {}\n")
     store = start(engine, tmp_path, job("a", "sleep 60"), job("b", "true"), job("c", "true", "b"), job("d", "true", "a", host="other"))
@@ -279,7 +293,7 @@ def test_what_has_not_started_follows_a_change_of_the_workflow(engine: Engine, t
 def test_a_killed_runner_is_started_again_by_whoever_watches(engine: Engine, tmp_path: Path) -> None:
     store = start(engine, tmp_path, *(job(f"j{i}", f"echo j{i} >>'{tmp_path}/ran'; sleep 0.2") for i in range(10)))
     until(engine, lambda: store.run.counts[State.DONE] >= 2)
-    lock = next(environment.home.state().glob("runner/local/lock"))
+    lock = next(environment.home.state().glob("runner/local-*/lock"))
     os.kill(int(lock.read_text()), signal.SIGKILL)
     finish(engine)
     assert Counter((tmp_path / "ran").read_text().split()) == Counter(f"j{i}" for i in range(10))
@@ -292,7 +306,7 @@ def test_a_record_that_went_missing_is_asked_for_again(engine: Engine, tmp_path:
     os.mkfifo(gate)
     store = start(engine, tmp_path, job("a", f"read line <'{gate}'"), job("b", "true", "a"))
     until(engine, lambda: store.run.states["a"] is State.RUNNING)
-    record = next(environment.home.state().glob("runner/local/record"))
+    record = next(environment.home.state().glob("runner/local-*/record"))
     tails = [p for p in psutil.Process().children() if p.name() == "tail"]
     for p in tails:
         p.suspend()
@@ -384,3 +398,141 @@ def test_a_failed_edge_counts_a_lost_parent(engine: Engine, tmp_path: Path) -> N
     os.killpg(group, signal.SIGKILL)
     finish(engine)
     assert states(store.run) == {"a": "lost", "b": "done"}
+
+
+def test_a_log_that_cannot_be_read_holds_nothing_up(engine: Engine, tmp_path: Path) -> None:
+    log = '"${0%/*}/out"'
+    store = start(engine, tmp_path, job("a", f"rm {log}; mkdir {log}; sleep 1"), job("b", "true", "a"))
+    finish(engine)
+    assert states(store.run) == {"a": "done", "b": "done"}
+
+
+def test_the_last_progress_of_a_huge_log_is_found_without_reading_all_of_it(engine: Engine, tmp_path: Path) -> None:
+    store = start(engine, tmp_path, job("a", "echo; truncate -s 300G ${0%/*}/out; echo '# hybridnb progress=70 loss=0.5' >>${0%/*}/out"))
+    finish(engine)
+    attempt = store.run.attempt("a")
+    assert attempt and (attempt.progress, attempt.metrics) == (70.0, {"loss": 0.5})
+
+
+def test_a_host_that_could_not_be_followed_at_first_is_heard_as_soon_as_it_can_be(engine: Engine, tmp_path: Path) -> None:
+    in_the_way = environment.home.state() / "runner"
+    in_the_way.write_text("")
+    store = start(engine, tmp_path, job("a"))
+    engine.step()
+    assert "host 'local'" in engine.problems["local"]
+    in_the_way.unlink()
+    finish(engine)
+    assert states(store.run) == {"a": "done"}
+
+
+def test_a_run_that_cannot_be_opened_is_not_left_half_open(engine: Engine, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    (tmp_path / "tool.sh").write_text("read line <gate\n")
+    store = start(engine, tmp_path, job("a", "tool.sh"))
+    until(engine, lambda: store.run.states["a"] is State.RUNNING)
+    engine.drop(store.run.id)
+    frozen = store.folder / "scripts" / "a.sh"
+    frozen.rename(tmp_path / "away")
+    other = Engine()
+    with pytest.raises(StoreError, match="the frozen script is gone"):
+        other.open(store.folder)
+    (tmp_path / "away").rename(frozen)
+    store = other.open(store.folder)
+    (tmp_path / "gate").write_text("go\n")
+    finish(other)
+    other.close()
+    assert states(store.run) == {"a": "done"}
+
+
+def test_a_run_whose_end_was_cut_short_is_laid_to_rest_when_it_is_opened(engine: Engine, tmp_path: Path) -> None:
+    store = start(engine, tmp_path, job("a"))
+    finish(engine)
+    engine.drop(store.run.id)
+    (store.folder / "run.yaml").unlink()
+    store.wake()
+    environment.save(store.run.id, {})
+    engine.open(store.folder)
+    assert not listed(store.folder)
+    assert not environment.path(store.run.id).exists()
+    assert "state: \"done\"" in (store.folder / "run.yaml").read_text()
+
+
+def test_what_takes_long_for_one_run_does_not_keep_another_from_its_end(engine: Engine, tmp_path: Path) -> None:
+    done = threading.Event()
+    slow, quick = start(engine, tmp_path, job("a")), start(engine, tmp_path, job("a"))
+    engine._later(slow, lambda: done.wait(DEADLINE) and None)
+    until(engine, lambda: quick.run.ended_at is not None)
+    until(engine, lambda: slow.run.id in engine.problems)
+    assert slow.run.ended_at is None
+    done.set()
+    finish(engine)
+    assert not engine.problems
+
+
+def test_the_record_is_completed_when_its_maker_was_killed_meanwhile(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("1\n")
+    store = start(engine, tmp_path, job("a", "cat in.csv >out.csv", inputs=("in.csv",), outputs=("out.csv",)))
+    engine.drop(store.run.id)
+    again = Engine()
+    store = again.open(store.folder)
+    until(again, lambda: store.run.states["a"] is State.DONE)
+    again.close()
+    last = Engine()
+    store = last.open(store.folder)
+    finish(last)
+    last.close()
+    attempt = store.run.attempt("a")
+    assert attempt and attempt.files["inputs"]["in.csv"]["size"] == attempt.files["outputs"]["out.csv"]["size"] == 2
+    assert "git" in store.run.facts and "versions" in store.run.facts
+
+
+def test_a_job_that_is_cancelled_while_it_is_taken_back_does_not_run(engine: Engine, tmp_path: Path, home: Path) -> None:
+    (home / "hosts.yaml").write_text("hosts:\n  local: {slots: 1}\n")
+    os.mkfifo(tmp_path / "gate")
+    hold = job("hold", "read line <gate")
+    store = start(engine, tmp_path, hold, job("a", f"echo old >'{tmp_path}/ran'"), job("b", "true", "a"))
+    until(engine, lambda: store.run.states["hold"] is State.RUNNING)
+    execution = engine.execution(store.run.id)
+    execution.change(Workflow.of("test", [hold, job("a", f"echo new >'{tmp_path}/ran'"), job("b", "true", "a")]))
+    execution.cancel(["a"])
+    until(engine, lambda: store.run.states["a"].final and store.run.states["b"].final)
+    (tmp_path / "gate").write_text("go\n")
+    finish(engine)
+    assert states(store.run) == {"hold": "done", "a": "cancelled", "b": "skipped"}
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_host_forgets_a_run_that_is_let_go_of(engine: Engine, tmp_path: Path) -> None:
+    store = start(engine, tmp_path, job("a"), job("b", "true", "a"))
+    finish(engine)
+    host = engine.hosts.get("local")
+    assert isinstance(host, PlainHost) and host._asked
+    engine.drop(store.run.id)
+    assert not (host._asked or host._folders or host._unheard)
+
+
+def test_the_slots_of_a_host_follow_its_file(engine: Engine, tmp_path: Path, home: Path) -> None:
+    (home / "hosts.yaml").write_text("hosts:\n  local: {slots: 1}\n")
+    os.mkfifo(tmp_path / "gate")
+    first = start(engine, tmp_path, job("a", "read line <gate"))
+    until(engine, lambda: first.run.states["a"] is State.RUNNING)
+    (home / "hosts.yaml").write_text("hosts:\n  local: {slots: 2}\n")
+    second = start(engine, tmp_path, job("b"))
+    until(engine, lambda: second.run.states["b"] is State.DONE)
+    (tmp_path / "gate").write_text("go\n")
+    finish(engine)
+
+
+def test_a_job_that_began_and_ended_while_nobody_watched_has_all_its_times(engine: Engine, tmp_path: Path) -> None:
+    store = start(engine, tmp_path, job("a", "[ $HYBRIDNB_ATTEMPT = 2 ]", retries=1))
+    engine.step()
+    engine.drop(store.run.id)
+    until(engine, lambda: (store.folder / "jobs/a/2/rc").exists())
+    other = Engine()
+    store = other.open(store.folder)
+    finish(other)
+    other.close()
+    assert [(a.state, bool(a.native_id), bool(a.started_at and a.started_at <= a.ended_at)) for a in store.run.attempts["a"]] == [
+        (State.FAILED, True, True),
+        (State.DONE, True, True),
+    ]

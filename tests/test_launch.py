@@ -249,7 +249,9 @@ def test_a_job_that_something_running_waited_for_can_be_removed(engine: Engine, 
     assert states(engine, made) == {"a": "failed", "z": "done", "c": "done"}
 
 
-@pytest.mark.parametrize("mapping", [{"script": "echo"}, {"scrpt": "echo"}, {"script": "echo", "after": ["nobody"]}])
+@pytest.mark.parametrize(
+    "mapping", [{"script": "echo"}, {"scrpt": "echo"}, {"script": "echo", "after": ["nobody"]}, {"script": "\ud800"}]
+)
 def test_a_wrong_job_changes_nothing(engine: Engine, tmp_path: Path, gate: int, mapping: dict[str, Any]) -> None:
     made = run(engine, write(tmp_path, a="read x <gate"))
     with pytest.raises(DefinitionError):

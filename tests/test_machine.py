@@ -131,6 +131,9 @@ class ModelHost:
         self.reports: list[Report] = []
         world.listener = self
 
+    def limit(self, *, slots: int, grace: float) -> None:
+        pass
+
     def submit(self, submissions: Sequence[Submission]) -> None:
         fault = self.world.talk()
         for s in submissions:
@@ -169,6 +172,9 @@ class ModelHost:
         return reports
 
     def tend(self) -> None:
+        pass
+
+    def forget(self, keys: Iterable[str]) -> None:
         pass
 
     def read(self, path: str, offset: int, limit: int) -> bytes:

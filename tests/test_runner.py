@@ -291,6 +291,33 @@ def test_jobs_whose_wrapper_was_killed_are_lost_and_the_queue_goes_on(make: Call
     q.wait("end k 1 75 lost", "end child 1 75 skipped", "end other 1 0 exit")
 
 
+def test_a_runner_that_is_asked_finds_the_end_that_nobody_is_left_to_tell_of(make: Callable[..., Queue]) -> None:
+    q = make(slots=1)
+    q.send(q.job("a", "sleep 1000"), q.job("b", "echo b"))
+    q.wait("start a 1")
+    wrapper = psutil.Process(q.native("a"))
+    victims = [*psutil.Process(q.pid()).children(), wrapper, *wrapper.children(recursive=True)]
+    for victim in victims:
+        victim.kill()
+    psutil.wait_procs(victims, timeout=DEADLINE)
+    q.send()
+    q.wait("end a 1 75 lost", "end b 1 0 exit")
+    q.finished()
+
+
+def test_a_runner_that_is_asked_leaves_what_runs_alone(make: Callable[..., Queue], tmp_path: Path) -> None:
+    q = make(slots=2)
+    os.mkfifo(tmp_path / "gate")
+    q.send(q.job("a", "read x <gate"), q.job("b", "read x <gate; exit 3", retries=1))
+    q.wait("start a 1", "start b 1")
+    q.send()
+    q.send(q.job("c", "echo c"))
+    with open(tmp_path / "gate", "r+b", buffering=0) as gate:
+        gate.write(b"go\n" * 4)
+        q.wait("end a 1 0 exit", "fail b 1 3 exit", "end b 2 3 exit", "end c 1 0 exit")
+    q.finished()
+
+
 def test_a_script_that_outlives_its_wrapper_is_waited_for(make: Callable[..., Queue]) -> None:
     q = make(slots=1)
     gate = q.jobs.parent / "gate"
@@ -319,6 +346,57 @@ def test_folders_of_any_name_are_carried_safely(make: Callable[..., Queue], tmp_
     assert not (tmp_path / "pwned").exists()
 
 
+def test_a_runner_whose_folder_is_removed_ends_with_its_last_job(make: Callable[..., Queue], tmp_path: Path) -> None:
+    q = make()
+    os.mkfifo(tmp_path / "gate")
+    q.send(q.job("k", "read line <gate"))
+    q.wait("start k")
+    runner = psutil.Process(q.pid())
+    shutil.rmtree(q.folder)
+    (tmp_path / "gate").write_text("go\n")
+    runner.wait(DEADLINE)
+    assert q.rc("k") == "0 exit"
+
+
+def test_a_successor_leaves_deleted_jobs_alone(make: Callable[..., Queue], tmp_path: Path) -> None:
+    q = make(slots=3)
+    os.mkfifo(tmp_path / "gate")
+    q.send(q.job("hold", "read line <gate"), *(q.job(f"k{i}", "true") for i in range(20)), q.job("child", "true", after="k0"))
+    q.wait("start hold", "end child", *(f"end k{i}" for i in range(20)))
+    for name in ("child", *(f"k{i}" for i in range(20))):
+        shutil.rmtree(q.jobs / name)
+    os.kill(q.pid(), signal.SIGKILL)
+    q.lines.clear()
+    q.send(q.job("next", "true"))
+    q.wait("start hold", "end next")
+    assert sorted(os.listdir(q.jobs)) == ["hold", "next"]
+    (tmp_path / "gate").write_text("go\n")
+    q.wait("end hold 1 0 exit")
+
+
+def test_the_pause_before_the_first_retry_is_the_same_for_every_submission(make: Callable[..., Queue]) -> None:
+    q = make()
+    q.send(q.job("k", "exit 1", retries=2, backoff=1, attempt=7))
+    q.wait("retry k 8 1", "retry k 9 2", "end k 9 1 exit")
+
+
+def test_jobs_that_wait_for_their_retry_take_no_process_each(make: Callable[..., Queue]) -> None:
+    q = make()
+    q.send(*(q.job(f"k{i}", "exit 1", retries=1, backoff=60) for i in range(30)))
+    q.wait(*(f"retry k{i} 2 60" for i in range(30)))
+    assert len(psutil.Process(q.pid()).children(recursive=True)) < 15
+    q.send(*(f"cancel k{i} 1\n" for i in range(30)))
+    q.wait(*(f"end k{i} 2 75 cancelled" for i in range(30)))
+
+
+def test_a_script_can_be_interrupted(make: Callable[..., Queue]) -> None:
+    """A shell has what it starts in the background ignore SIGINT, and so would `timeout -s INT` in a script be in vain."""
+    q = make()
+    q.send(q.job("k", "sh -c 'kill -INT $$; echo deaf'; sh -c 'kill -QUIT $$; echo deaf'"))
+    q.wait("end k")
+    assert q.out("k") == ""
+
+
 def test_no_batch_falls_between_a_runner_that_ends_and_the_next(make: Callable[..., Queue]) -> None:
     q = make()
     for i in range(60):
@@ -328,6 +406,11 @@ def test_no_batch_falls_between_a_runner_that_ends_and_the_next(make: Callable[.
     q.wait(*(f"end k{i} 1 0 exit" for i in range(60)))
 
 
+def test_on_ci_no_shell_is_left_out() -> None:
+    assert not os.environ.get("CI") or list(SHELLS) == HERE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted, which root may do")
 def test_a_full_disk_delays_the_evidence_and_does_not_lose_it(make: Callable[..., Queue], tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -19,7 +19,6 @@ import pytest
 from hybridnb import home as places
 from hybridnb.client import Client
 from hybridnb.errors import ServiceError
-from hybridnb.lock import Lock
 from hybridnb.service import process
 from hybridnb.service.process import Address
 
@@ -143,12 +142,19 @@ def test_a_start_that_fails_tells_the_last_words_and_where_more_is(monkeypatch: 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ServiceError, match=r"no such luck.*service\.log"):
         process.start()
-    assert not Lock(places.state() / "service.lock").held()
+    monkeypatch.delenv("PYTHONPATH")
+    assert process.start().alive
 
 
 def test_it_announces_itself_again_when_its_file_was_removed(service: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     (places.state() / "service.json").unlink()
     assert process.start() == service  # a second one waits for the place until the first is found again
+
+
+def test_it_ends_when_its_whole_folder_was_removed(service: Address) -> None:
+    subprocess.run(["rm", "-rf", str(places.state())], check=True)
+    psutil.Process(service.pid).wait(DEADLINE)
+    assert process.start().pid != service.pid
 
 
 def test_stop_ends_it_in_order_and_leaves_no_file(service: Address) -> None:

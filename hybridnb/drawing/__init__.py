@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .layout import place, routes
+from .layout import Layout, arrange, place, routes
 from .look import Look
 from .svg import draw
 from .text import dot, mermaid
 
-__all__ = ["Look", "dot", "draw", "mermaid", "place", "routes"]
+__all__ = ["Layout", "Look", "arrange", "dot", "draw", "mermaid", "place", "routes"]

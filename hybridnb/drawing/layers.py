@@ -10,6 +10,7 @@ from itertools import pairwise
 from .blocks import Point, Size
 
 Edge = tuple[int, int]
+Pulls = tuple[list[tuple[int, float]], float]  # neighbours, each with its strength; the sum of these
 
 SWEEPS = 12
 SMALL = 3000  # nodes; above, fewer sweeps do
@@ -235,14 +236,15 @@ def _settle(layers: Layers, size: Size) -> list[float]:
     for row, offset in pairs:
         for n, below in zip(row, offset):
             y[n] = below - offset[-1] / 2
+    ups, downs = _pulls(layers, layers.up, layers.down), _pulls(layers, layers.down, layers.up)
     for _ in range(SWEEPS // 3):
-        _sweep(pairs, layers, layers.up, y)
-        _sweep(pairs[::-1], layers, layers.down, y)
-    both = [a + b for a, b in zip(layers.up, layers.down)]
+        _sweep(pairs, ups, y)
+        _sweep(pairs[::-1], downs, y)
+    both = [(a + b, weight + other) for (a, weight), (b, other) in zip(ups, downs)]
     for _ in range(max(SWEEPS // 3, min(3 * SWEEPS, PATIENCE // len(y)))):
         before = list(y)
-        _sweep(pairs[::-1], layers, both, y)
-        _sweep(pairs, layers, both, y)
+        _sweep(pairs[::-1], both, y)
+        _sweep(pairs, both, y)
         if max(abs(a - b) for a, b in zip(before, y)) < CALM:
             break
     return y
@@ -256,13 +258,24 @@ def _offsets(row: list[int], layers: Layers, size: Size) -> list[float]:
     return out
 
 
-def _sweep(pairs: list[tuple[list[int], list[float]]], layers: Layers, beside: list[list[int]], y: list[float]) -> None:
+def _pulls(layers: Layers, beside: list[list[int]], back: list[list[int]]) -> list[Pulls]:
+    """How strongly the neighbours of one side pull each node: one with many others pulls each of them little."""
+    strength = [1 / len(others) ** 3 if others else 0.0 for others in back]
+    out = []
+    for n, others in enumerate(beside):
+        pulls = [(m, STRAIGHT if n >= layers.count <= m else strength[m]) for m in others]
+        out.append((pulls, sum(pull for _, pull in pulls)))
+    return out
+
+
+def _sweep(pairs: list[tuple[list[int], list[float]]], beside: list[Pulls], y: list[float]) -> None:
     """Move row after row to where its neighbours pull it: least squares that keep order and gaps (pool adjacent violators)."""
     for row, offset in pairs:
         pools: list[tuple[float, float, int]] = []  # mean, weight, how many nodes
         for n, off in zip(row, offset):
-            mean, weight = _wish(n, beside[n], layers, y)
-            pool = mean - off, weight, 1
+            pulls, weight = beside[n]
+            mean = sum([pull * y[m] for m, pull in pulls]) / weight if pulls else y[n]
+            pool = mean - off, weight or 0.05, 1
             while pools and pools[-1][0] >= pool[0]:
                 m, w, k = pools.pop()
                 pool = (m * w + pool[0] * pool[1]) / (w + pool[1]), w + pool[1], k + pool[2]
@@ -271,17 +284,3 @@ def _sweep(pairs: list[tuple[list[int], list[float]]], layers: Layers, beside: l
         for n, off, level in zip(row, offset, levels):
             y[n] = level + off
 
-
-def _wish(n: int, beside: list[int], layers: Layers, y: list[float]) -> tuple[float, float]:
-    """Where the neighbours pull a node, and how strongly: one with many others pulls each of them little."""
-    if not beside:
-        return y[n], 0.05
-    whole = sums = 0.0
-    for m in beside:
-        if n >= layers.count and m >= layers.count:
-            pull = STRAIGHT
-        else:
-            pull = 1 / len((layers.down if layers.layer[m] < layers.layer[n] else layers.up)[m]) ** 3
-        whole += pull
-        sums += pull * y[m]
-    return sums / whole, whole

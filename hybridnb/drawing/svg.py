@@ -37,17 +37,23 @@ _BOXES = {ROOMY: Box(ROOMY, 12, 10, 9, 20, 35), DENSE: Box(DENSE, 10, 7.5, 6.5, 
 
 
 def draw(
-    workflow: Workflow, states: Mapping[str, Look] | None = None, *, title: str = "", label: str = "{name}", fixed: bool = True
+    workflow: Workflow,
+    states: Mapping[str, Look] | None = None,
+    *,
+    title: str = "",
+    label: str = "{name}",
+    fixed: bool = True,
+    layout: Layout | None = None,
 ) -> str:
     """Draw the workflow, or a run of it when states are given.
 
     The label may show {name} {state} {elapsed} {host} {progress} {attempt}; CallError names these when it has another field.
-    With fixed=False the positions of the workflow's layout block are ignored.
+    With fixed=False the positions of the workflow's layout block are ignored. A layout that was arranged before saves the work.
     """
     check_label(label)
     looks = {name: look for name, look in (states or {}).items() if name in workflow.jobs}
     box = _BOXES[room(len(workflow.jobs))]
-    layout = arrange(workflow.parents(), fixed=workflow.layout if fixed else None)
+    layout = layout or arrange(workflow.parents(), fixed=workflow.layout if fixed else None)
     left, top, right, bottom = _frame(layout, box.size)
     width = max(right - left + 2 * MARGIN, NARROWEST)
     scale = max(1.0, width / READABLE)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import home
+from .. import document, home
+from ..document import Node, Scalar
 from ..errors import DefinitionError, NotFound, Problem, did_you_mean
+from ..grammar import Reader
+from ..model import about_name
 from .host import Host, PlainHost
 from .local import LocalTransport
 
-KEYS = ("transport", "scheduler", "slots", "grace")
 _TRANSPORTS = {"local": LocalTransport}
 _SCHEDULERS = ("process",)
 
@@ -38,11 +40,13 @@ class Hosts:
         return {"local": {}, **_read(self._file)}
 
     def known(self, name: str) -> dict[str, Any]:
-        """Return a host's entry; raise NotFound with the known ones."""
+        """Return a host's entry, which a host that is open follows from now on; raise NotFound with the known ones."""
         entries = self.entries()
         if name not in entries:
             near = did_you_mean(name, entries) or "."
             raise NotFound(f"host '{name}' is not known{near} Known are {', '.join(sorted(entries))}; describe it in {self._file}")
+        if name in self._open:
+            self._open[name].limit(**_limits(entries[name]))
         return entries[name]
 
     def get(self, name: str) -> Host:
@@ -50,8 +54,7 @@ class Hosts:
         if name not in self._open:
             entry = self.known(name)
             transport = _TRANSPORTS[entry.get("transport", "local")](name)
-            slots, grace = entry.get("slots", cores()), entry.get("grace", 10)
-            self._open[name] = PlainHost(name, transport, directory=str(home.state()), slots=slots, wake=lambda: self.wake(), grace=grace)
+            self._open[name] = PlainHost(name, transport, directory=str(home.state()), wake=lambda: self.wake(), **_limits(entry))
         return self._open[name]
 
     def open(self) -> list[Host]:
@@ -65,35 +68,60 @@ class Hosts:
         self._open.clear()
 
 
+def _limits(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"slots": entry.get("slots", cores()), "grace": entry.get("grace", 10)}
+
+
 def _read(file: Path) -> dict[str, dict[str, Any]]:
-    if not file.is_file():
-        return {}
-    import yaml
-
+    """Read what hosts.yaml says of each host; raise DefinitionError with everything that is wrong, each with its line."""
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError([Problem(f"cannot be read: {error}", str(file))]) from error
-    hosts = data.get("hosts") if isinstance(data, dict) else None
-    if not isinstance(hosts, dict):
-        raise DefinitionError([Problem("expected 'hosts:' with a name and its keys for each host", str(file))])
-    if problems := [Problem(text, str(file)) for name, entry in hosts.items() for text in _wrong(name, entry or {})]:
-        raise DefinitionError(problems)
-    return {str(name): entry or {} for name, entry in hosts.items()}
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+        return {}
+    reader = Reader(str(file), None)
+    found = reader.fields(document.compose(text, file=str(file)), "a hosts file", {"hosts": 0})
+    entries = reader.fields(found["hosts"][1], "hosts", None) if "hosts" in found else {}
+    hosts = {name: _entry(reader, key, node) for name, (key, node) in entries.items()}
+    if reader.problems:
+        reader.problems.sort(key=lambda problem: (problem.line, problem.column))
+        raise DefinitionError(reader.problems)
+    return hosts
 
 
-def _wrong(name: object, entry: object) -> list[str]:
-    if not isinstance(entry, dict):
-        return [f"host '{name}': expected keys and values"]
-    wrong = [f"host '{name}': '{key}' is not a key of a host{did_you_mean(str(key), KEYS)} (keys: {', '.join(KEYS)})" for key in entry if key not in KEYS]
-    if entry.get("transport", "local") not in _TRANSPORTS:
-        wrong.append(f"host '{name}': transport '{entry['transport']}' is not there yet; this version has {', '.join(_TRANSPORTS)}")
-    if entry.get("scheduler", "process") not in _SCHEDULERS:
-        wrong.append(f"host '{name}': scheduler '{entry['scheduler']}' is not there yet; this version has {', '.join(_SCHEDULERS)}")
-    slots = entry.get("slots", 1)
-    if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
-        wrong.append(f"host '{name}': slots is a whole number above 0, not {slots!r}")
-    grace = entry.get("grace", 10)
-    if not isinstance(grace, (int, float)) or isinstance(grace, bool) or grace < 0:
-        wrong.append(f"host '{name}': grace is a number of seconds, not {grace!r}")
-    return wrong
+def _entry(reader: Reader, key: Scalar, node: Node) -> dict[str, Any]:
+    name = key.text
+    if wrong := about_name(name, what="host"):
+        reader.wrong(key, wrong)
+    elif not key.style and not isinstance(document.plain(name), str):
+        reader.wrong(key, f"the host name {name} is not a text to YAML; put it in quotes")
+    fields = reader.fields(node, f"host '{name}'", _KEYS)
+    return {field: _KEYS[field](reader, value, f"{field} of host '{name}'") for field, (_, value) in fields.items()}
+
+
+def _one_of(known: Iterable[str]) -> Callable[[Reader, Node, str], str]:
+    def read(reader: Reader, node: Node, what: str) -> str:
+        text = reader.text(node, what)
+        if text and text not in known:
+            reader.wrong(
+                node, f"{what}: '{text:.60}' is not there{did_you_mean(text[:60], known)} (this version has {', '.join(known)})"
+            )
+        return text
+
+    return read
+
+
+def _grace(reader: Reader, node: Node, what: str) -> float:
+    """Read seconds, as a job's timeout is written; 0 kills at once."""
+    return 0.0 if isinstance(node, Scalar) and node.text == "0" else reader.timeout(node, what)
+
+
+_KEYS: dict[str, Callable[[Reader, Node, str], Any]] = {
+    "transport": _one_of(_TRANSPORTS),
+    "scheduler": _one_of(_SCHEDULERS),
+    "slots": Reader.count,
+    "grace": _grace,
+}

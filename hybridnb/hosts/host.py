@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Protocol
 
 from ..run import State, iso
@@ -16,7 +16,7 @@ from . import process
 from .attempts import Report, Submission, spec
 from .transport import File, Transport
 
-_PROGRAMS = {name: (files(__package__) / name).read_bytes() for name in ("runner.sh", "wrap.sh")}
+_PROGRAMS = {name: Path(__file__).with_name(name).read_bytes() for name in ("runner.sh", "wrap.sh")}
 _DIGEST = f"{zlib.crc32(b''.join(_PROGRAMS.values())):08x}"
 _PORTION = 32  # attempts
 _PATIENCE = 2.0  # seconds between looks whether the runner lives, while it should
@@ -26,6 +26,9 @@ class Host(Protocol):
     """A place to run, as the engine needs it. Methods that speak to the host raise HostError."""
 
     name: str
+
+    def limit(self, *, slots: int, grace: float) -> None:
+        """Let so many attempts run at once, and so many seconds pass from the request to stop until the kill."""
 
     def submit(self, submissions: Sequence[Submission]) -> None:
         """Hand attempts over; those that the host knows already are told of instead."""
@@ -42,8 +45,11 @@ class Host(Protocol):
     def tend(self) -> None:
         """Look after the host's side while attempts are unfinished; called often, does little."""
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Tell no more of these attempts; what they do goes on."""
+
     def read(self, path: str, offset: int, limit: int) -> bytes:
-        """Return a piece of a file there."""
+        """Return a piece of a file there; an offset below 0 counts from its end."""
 
     def facts(self) -> dict[str, object]:
         """Describe the machine."""
@@ -59,21 +65,26 @@ class PlainHost:
         self, name: str, transport: Transport, *, directory: str, slots: int, wake: Callable[[], None], backoff: int = 1, grace: float = 10
     ) -> None:
         self.name = name
-        self.slots = slots
+        self.limit(slots=slots, grace=grace)
         self._transport = transport
-        self._runner = f"{directory}/runner/{name}"
-        self._programs = f"{directory}/runner/program-{_DIGEST}"
+        # a runner of an earlier version may live still: it ends what it has, and is asked for nothing that it does not know
+        self._runner = f"{directory}/runner/{name}-{_DIGEST}"
         self._wake = wake
         self._backoff = backoff
-        self._grace = grace
         self._folders: dict[str, str] = {}  # of the submissions that we want to hear of
-        self._unheard: dict[str, str] = {}  # those whose end we have not heard: what asks for them again
+        self._asked: dict[str, str] = {}  # what asked for them
+        self._unheard: set[str] = set()  # those whose end we have not heard
         self._lines: deque[str] = deque()
         self._following = False
         self._looked = 0.0
 
     def __repr__(self) -> str:
         return f"PlainHost({self.name!r}, {self._transport!r}, slots={self.slots})"
+
+    def limit(self, *, slots: int, grace: float) -> None:
+        """See Host. The runner is told with the next submission."""
+        self.slots = slots
+        self._grace = grace
 
     def submit(self, submissions: Sequence[Submission]) -> None:
         """Write the attempts' folders and give the runner a batch; see Host."""
@@ -82,8 +93,9 @@ class PlainHost:
             self._transport.put(self._files(portion))
             self._folders.update((s.key, s.folder) for s in portion)
             asked = {s.key: process.add(s, backoff=self._backoff) for s in portion}
+            self._asked.update(asked)
             self._unheard.update(asked)
-            self._hand_over(process.slots(self.slots) + "".join(asked.values()))
+            self._hand_over(process.slots(self.slots) + self._parents(portion) + "".join(asked.values()))
 
     def cancel(self, keys: Iterable[str]) -> None:
         """See Host. The mark in the job's folder holds whoever comes to run it."""
@@ -102,14 +114,21 @@ class PlainHost:
             said = process.parse(self._lines.popleft())
             if said and said.key in self._folders:
                 if said.verb == "end":
-                    self._unheard.pop(said.key, None)
+                    self._unheard.discard(said.key)
                 reports.append(self._report(said, self._folders[said.key]))
         return reports
 
     def tend(self) -> None:
         """Start a runner again that was killed, and ask for everything once more: its record may have gone with it."""
         if self._unheard and time.monotonic() - self._looked > _PATIENCE and self._hand_over(""):
-            self._hand_over("".join(self._unheard.values()))
+            self._hand_over("".join(line for key, line in self._asked.items() if key in self._unheard))
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """See Host."""
+        for key in keys:
+            self._folders.pop(key, None)
+            self._asked.pop(key, None)
+            self._unheard.discard(key)
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
         """See Host."""
@@ -124,18 +143,24 @@ class PlainHost:
         self._transport.close()
         self._following = False
 
+    def _parents(self, portion: Sequence[Submission]) -> str:
+        """Ask once more for parents that went before: the runner that ended them may have ended itself since, and knows them no more."""
+        own = {s.key for s in portion}
+        above = dict.fromkeys(key for s in portion for key, _ in s.after if key not in own)
+        return "".join(self._asked[key] for key in above if key in self._asked)
+
     def _portions(self, submissions: Sequence[Submission]) -> Iterator[Sequence[Submission]]:
         """One portion where a conversation costs a round trip; nearby, growing ones, so that the first jobs run meanwhile."""
         start, size = 0, _PORTION if self._transport.near else len(submissions)
         while start < len(submissions):
             yield submissions[start : start + size]
-            start, size = start + size, 2 * size
+            start, size = start + size, 3 * size
 
     def _follow(self) -> None:
         if not self._following:
-            self._following = True
             record = f"{self._runner}/record"
             self._transport.follow(record, self._size(record), hear=self._heard)
+            self._following = True
 
     def _size(self, path: str) -> int:
         return int(self._transport.run('[ -f "$1" ] && wc -c <"$1" || echo 0', path))
@@ -147,9 +172,9 @@ class PlainHost:
     def _hand_over(self, batch: str) -> bool:
         """Give the runner a batch; return whether it had to be started."""
         self._looked = time.monotonic()
-        name = f"{time.time_ns()}-{secrets.token_hex(4)}" if batch else ""
-        self._transport.put(File(f"{self._programs}/{program}", text) for program, text in _PROGRAMS.items())
-        told = self._transport.run(process.HAND_OVER, self._runner, str(self.slots), self._programs, name, input=batch.encode())
+        name = f"{time.time_ns()}-{os.urandom(4).hex()}" if batch else ""
+        self._transport.put(File(f"{self._runner}/{program}", text) for program, text in _PROGRAMS.items())
+        told = self._transport.run(process.HAND_OVER, self._runner, str(self.slots), self._runner, name, input=batch.encode())
         return bool(told)
 
     def _files(self, submissions: Iterable[Submission]) -> Iterator[File]:

@@ -10,9 +10,13 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO
 
 from ..errors import HostError
 from .transport import File
+
+_GATHER = 0.02  # seconds: so often, at most, what a host tells wakes this process, which would else take the processor from its jobs
+_AGAIN = 0.5  # seconds before another try to follow a file
 
 
 class LocalTransport:
@@ -30,13 +34,13 @@ class LocalTransport:
 
     def put(self, files: Iterable[File]) -> None:
         """Write the files; see Transport."""
-        folder = name = ""
+        folder, name, fresh = "", "", False
         try:
             for name, text, mode in files:
                 if (parent := os.path.dirname(name)) != folder:
-                    os.makedirs(parent, exist_ok=True)
-                    folder = parent
-                _write(name, text, mode)
+                    folder, fresh = parent, _made(parent)
+                if fresh or not _there(name, text):
+                    _write(name, text, mode)
         except OSError as error:
             raise HostError(f"host '{self.name}': {error.filename or name} cannot be written: {error.strerror}") from error
 
@@ -57,7 +61,7 @@ class LocalTransport:
         try:
             with open(path, "rb", buffering=0) as file:
                 if offset:
-                    file.seek(offset)
+                    file.seek(offset if offset > 0 else max(0, os.fstat(file.fileno()).st_size + offset))
                 return file.read(limit) or b""
         except FileNotFoundError:
             return b""
@@ -73,26 +77,42 @@ class LocalTransport:
 
     def follow(self, path: str, offset: int, *, hear: Callable[[str], None]) -> None:
         """Follow a file by tail(1), which is woken by the kernel where it can be; see Transport."""
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+        except OSError as error:
+            raise HostError(f"host '{self.name}': {error.filename or path} cannot be followed: {error.strerror}") from error
         threading.Thread(target=self._follow, args=(path, offset, hear), name=f"follow-{self.name}", daemon=True).start()
 
     def _follow(self, path: str, offset: int, hear: Callable[[str], None]) -> None:
         """Listen to tail, and to another one from there on if something ends it."""
-        while not self._closed.is_set() and os.path.isfile(path):
-            offset = offset if os.path.getsize(path) >= offset else 0
-            command = ["tail", "-c", f"+{offset + 1}", "-f", path]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+        while not self._closed.is_set():
+            try:
+                offset = offset if os.stat(path).st_size >= offset else 0
+                command = ["tail", "-c", f"+{offset + 1}", "-f", path]
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+            except OSError:  # the file is gone, or no process can be started: nobody may go deaf for that
+                self._closed.wait(_AGAIN)
+                continue
             self._following.append(process)
             if self._closed.is_set():
                 process.kill()
             assert process.stdout
             with process.stdout:
-                for line in process.stdout:
-                    offset += len(line)
-                    hear(line.decode(errors="replace"))
+                offset += self._listen(process.stdout, hear)
             self._following.remove(process)
             process.wait()
+
+    def _listen(self, stream: IO[bytes], hear: Callable[[str], None]) -> int:
+        """Hear what comes, at once after a silence and else together with what follows; return how many bytes of whole lines it was."""
+        size, rest = 0, b""
+        while piece := stream.read1(1 << 16):  # type: ignore[attr-defined]
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                size += len(line) + 1
+                hear(line.decode(errors="replace"))
+            self._closed.wait(_GATHER)
+        return size
 
     def facts(self) -> dict[str, object]:
         """Describe this machine; see Transport."""
@@ -112,9 +132,19 @@ class LocalTransport:
             process.kill()
 
 
+def _made(folder: str) -> bool:
+    """Make the folder; False when it was there. Only its last two levels are new, most often, so it is tried without a look."""
+    try:
+        os.mkdir(folder)
+    except FileNotFoundError:
+        _made(os.path.dirname(folder))
+        return _made(folder)
+    except FileExistsError:
+        return False
+    return True
+
+
 def _write(name: str, text: bytes, mode: int) -> None:
-    if _there(name, text):
-        return
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         view = memoryview(text)

@@ -8,16 +8,18 @@ from ..run import State
 from .attempts import Submission, seconds
 
 # Hands a batch (stdin, named $4) to the runner of the folder $1 with $2 slots and the program folder $3; starts it, and says so,
-# when none lives.
+# when none lives. Without a batch, it asks the runner to look after what it runs.
 # A batch counts from its rename on. The poke never blocks: a FIFO opened for both ways needs no reader. A missing inbox
 # means that a runner is just ending (it removes the inbox last), so a new one is started without asking for the lock.
 HAND_OVER = r"""
-mkdir -p "$1" && chmod 700 "$1" && cd "$1" || exit 1
+cd "$1" 2>/dev/null || { mkdir -p "$1" && chmod 700 "$1" && cd "$1"; } || exit 1
 new=
 if [ "$4" ]; then
   cat >"$4" || exit 1
   while ! mv "$4" inbox/ 2>/dev/null; do mkdir -p inbox || exit 1; new=1; done
   [ ! -p events ] || echo "take $4" 1<>events
+elif [ -p events ]; then
+  echo look 1<>events
 fi
 if [ -z "$new" ] && command -v flock >/dev/null; then
   ( flock -n 9 ) 9>>lock || exit 0

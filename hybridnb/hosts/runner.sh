@@ -5,7 +5,8 @@
 #     cancel KEY GRACE   stop it, roughly after GRACE seconds, or never start it
 #     withdraw KEY    never start it; "kept" if it has started
 #     slots N         how many run at once
-#   DIR/events      FIFO: "take NAME" from submitters, "idle…", "done…", "gone…" from workers, "again KEY" after a back-off
+#   DIR/events      FIFO: "take NAME" and, from time to time, "look" from submitters, "idle…", "done…", "gone…" from workers,
+#                   "tick PID" each second of a back-off
 #   DIR/record      what happened, a line each, appended by this runner and its workers only:
 #     start KEY ATTEMPT PID | end KEY ATTEMPT CODE WORD | fail KEY ATTEMPT CODE WORD (an end that another attempt follows)
 #     retry KEY ATTEMPT SECONDS | kept KEY ATTEMPT
@@ -15,9 +16,9 @@
 # DEPENDENCIES: "-" or KEY[:any|:failed],… It ends when nothing is open, by removing inbox/, so that no batch falls between.
 # As many workers (wrap.sh --serve) as slots run the scripts: a job costs one fork. A worker outlives a killed runner and
 # still writes its evidence. Variables: s_KEY (wN waiting for N parents, r ready, x running, b backing off, then ok failed
-# skipped), j_KEY ("ATTEMPT LAST BACKOFF FOLDER/"), kids_KEY, job_WORKER; two a job, as a shell looks them up in short lists.
+# skipped), j_KEY ("ATTEMPT FIRST LAST BACKOFF FOLDER/"), kids_KEY, job_WORKER; two a job, as a shell looks them up in short lists.
 cd "$1" || exit 1
-slots=$2 free=$2 open=0 ready=0 hired=0 awaited=0 idle='' dhead=0 dtail=0
+slots=$2 free=$2 open=0 ready=0 hired=0 awaited=0 idle='' running=' ' dhead=0 dtail=0 ticks=0 pausing=0
 case $0 in /*) wrap=${0%/*}/wrap.sh ;; *) wrap=$OLDPWD/${0%/*}/wrap.sh ;; esac
 
 exec 9>>lock
@@ -27,6 +28,9 @@ else python3 -c 'import fcntl; fcntl.flock(9, 6)'; fi || exit 0
 if command -v setsid >/dev/null; then alone() { setsid "$@"; }
 elif command -v perl >/dev/null; then alone() { perl -e 'use POSIX; POSIX::setsid(); exec @ARGV' "$@"; }
 else alone() { python3 -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"; }; fi
+# A shell has what it starts in the background ignore these two, which no shell can undo; a script may want them.
+plain='env --default-signal=INT,QUIT'
+$plain true 2>/dev/null || plain=
 dismiss() { # all workers, when they have done what they do; one that has not opened its FIFO yet finds it gone
   for fifo in worker.*; do [ ! -p "$fifo" ] || { rm -f "$fifo"; echo quit; } 1<>"$fifo"; done
 }
@@ -40,9 +44,10 @@ dismiss                                                   # a dead runner's: the
 exec 3<>events 4>>record 6>>ready 7<ready
 
 # -- the state of one job ---------------------------------------------------------------------------------------------
-load() { # KEY: sets s, and a (attempt), l (last attempt), b (back-off), d (folder)
+load() { # KEY: sets s, and a (attempt), f and l (the first and the last one), b (back-off), d (folder)
   eval "s=\${s_$1-} d=\${j_$1-}"
   a=${d%% *} d=${d#* }
+  f=${d%% *} d=${d#* }
   l=${d%% *} d=${d#* }
   b=${d%% *} d=${d#* }
 }
@@ -58,7 +63,7 @@ evidence() { # FOLDER: sets code and word
 }
 
 leave() { # FOLDER CODE WORD: evidence for an attempt that no wrapper ended
-  { mkdir -p "$1" && echo "$2 $3" >"$1/rc"; } 2>/dev/null || :
+  { echo "$2 $3" >"$1/rc"; } 2>/dev/null || :
 }
 
 advance() { # KEY, loaded: goes to the attempt that is to run; fails when there is none, with code and word of the last
@@ -69,7 +74,7 @@ advance() { # KEY, loaded: goes to the attempt that is to run; fails when there 
     [ -e "$d$((a + 1))/spec" ] ||
       { mkdir -p "$d$((a + 1))" && cp -p "$d$a/script" "$d$a/spec" "$d$((a + 1))/"; } 2>/dev/null || return 1
     a=$((a + 1))
-    eval "j_$1=\"\$a \$l \$b \$d\""
+    eval "j_$1=\"\$a \$f \$l \$b \$d\""
   done
 }
 
@@ -77,7 +82,16 @@ advance() { # KEY, loaded: goes to the attempt that is to run; fails when there 
 hire() { # it says "idle" once its FIFO is open: what is written before that is lost
   hired=$((hired + 1)) awaited=$((awaited + 1))
   mkfifo "worker.$$_$hired"
-  ( alone sh "$wrap" --serve "worker.$$_$hired" $$_$hired; echo "gone $$_$hired" >&3 ) 6>&- 7>&- 9>&- &
+  ( alone $plain sh "$wrap" --serve "worker.$$_$hired" $$_$hired; echo "gone $$_$hired" >&3 ) 6>&- 7>&- 9>&- &
+}
+
+occupy() { # KEY
+  eval "s_$1=x"
+  free=$((free - 1)) running="$running$1 "
+}
+
+vacate() { # KEY
+  free=$((free + 1)) running=${running%%" $1 "*}" "${running#*" $1 "}
 }
 
 fill() {
@@ -93,8 +107,8 @@ fill() {
     [ "$s" = r ] || continue
     worker=${idle%% *}
     idle=${idle#* }
-    free=$((free - 1))
-    eval "s_$key=x job_$worker=$key"
+    occupy "$key"
+    eval "job_$worker=$key"
     printf '%s %s %s\n' "$key" "$a" "$d$a" 1<>"worker.$worker"     # to echo, a name may hold \n
   done
 }
@@ -124,13 +138,32 @@ ended() { # KEY ATTEMPT CODE: its wrapper says so; CODE is "lost" when nobody is
     else leave "$d$a" 75 lost; fi
     evidence "$d$a" || { code=75 word=lost; }
   fi
-  free=$((free + 1))
+  vacate "$1"
   advance "$1" || { finish "$1" "$code" "$word"; return; }
-  pause=$((b << (a < 12 ? a - 2 : 10)))
-  eval "s_$1=b"
+  pause=$((b << (a - f < 11 ? a - f - 1 : 10)))
   echo "retry $1 $a $pause" >&4
-  [ $pause -gt 0 ] || { enqueue "$1"; return; }
-  ( sleep $pause 3>&- 4>&-; echo "again $1" >&3 ) 6>&- 7>&- 9>&- &
+  if [ $pause -gt 0 ]; then later "$1" $pause; else enqueue "$1"; fi
+}
+
+later() { # KEY SECONDS: queued again then. One process ticks for all, for thousands may wait
+  due=$((ticks + $2 + (pausing > 0)))
+  eval "s_$1=b due_$due=\"\${due_$due-} \$1\""
+  pausing=$((pausing + 1))
+  [ $pausing -gt 1 ] || tick
+}
+
+tick() { ( sleep 1 3>&- 4>&-; echo "tick $$" >&3 ) 6>&- 7>&- 9>&- & }
+
+ticked() { # RUNNER
+  [ "$1" = $$ ] || return                                 # a dead one's
+  ticks=$((ticks + 1))
+  eval "keys=\${due_$ticks-}; unset due_$ticks"
+  for key in $keys; do
+    pausing=$((pausing - 1))
+    eval "s=\$s_$key"
+    [ "$s" != b ] || enqueue "$key"
+  done
+  [ $pausing -eq 0 ] || tick
 }
 
 finish() { # KEY CODE WORD, and all that can now never run: a list, for a chain may be longer than the shell's stack
@@ -184,6 +217,15 @@ outlive() { # KEY: nobody waits for its processes; do, then look for evidence ag
     echo "done $1 $a lost" >&3 ) 6>&- 7>&- 9>&- &
 }
 
+look() { # whoever waits for a worker, or for what outlived it, may have been killed, and never tells of the end
+  for key in $running; do
+    load "$key"
+    [ -s "$d$a/claim" ] || continue                         # a worker is about to claim it
+    evidence "$d$a" || ! alive "$d$a" || continue
+    ended "$key" "$a" lost
+  done
+}
+
 # -- what is asked of the queue ---------------------------------------------------------------------------------------
 add() { # KEY ATTEMPT RETRIES BACKOFF DEPENDENCIES FOLDER/
   case $1 in '' | *[!a-z0-9_]*) return ;; esac
@@ -191,8 +233,9 @@ add() { # KEY ATTEMPT RETRIES BACKOFF DEPENDENCIES FOLDER/
   eval "s=\${s_$1-}"
   [ -z "$s" ] || { tell "$1" "$2"; return; }
   open=$((open + 1))
-  eval "j_$1=\"\$2 \$((\$2 + \$3)) \$4 \$6\" s_$1=w0"
+  eval "j_$1=\"\$2 \$2 \$((\$2 + \$3)) \$4 \$6\" s_$1=w0"
   if [ -e "$6$2/claim" ] || [ -e "$6$2/rc" ]; then resume "$1"
+  elif [ ! -e "$6$2/spec" ]; then finish "$1" 75 lost       # its run was deleted: it is among what a dead runner had taken
   elif [ -e "$6"cancel ]; then leave "$6$2" 75 cancelled; finish "$1" 75 cancelled
   elif [ "$5" = - ]; then enqueue "$1"
   else depend "$1" "$5"; fi
@@ -220,23 +263,23 @@ resume() { # KEY: an attempt that was touched before this runner lived
   load "$1"
   advance "$1" || { finish "$1" "$code" "$word"; return; }
   [ -e "$d$a/claim" ] || { enqueue "$1"; return; }
-  free=$((free - 1))
-  eval "s_$1=x"
+  occupy "$1"
   tell "$1" "$a"
   outlive "$1"
 }
 
-tell() { # KEY ATTEMPT, asked for once more: how it stands, and how the attempts from that one on ended
+tell() { # KEY ATTEMPT, asked for once more: how it stands, and how the attempts from that one on began and ended
   load "$1"
   i=$2
-  while [ "$i" -lt "$a" ]; do
-    ! evidence "$d$i" || echo "fail $1 $i $code $word" >&4
+  while [ "$i" -le "$a" ]; do
+    { read -r pid stat <"$d$i/claim"; } 2>/dev/null && echo "start $1 $i $pid" >&4
+    case $i-$s in
+      "$a"-ok | "$a"-failed | "$a"-skipped) evidence "$d$i" && echo "end $1 $i $code $word" >&4 ;;
+      "$a"-*) ;;
+      *) evidence "$d$i" && echo "fail $1 $i $code $word" >&4 ;;
+    esac
     i=$((i + 1))
   done
-  case $s in
-    x) { read -r pid stat <"$d$a/claim"; } 2>/dev/null && echo "start $1 $a $pid" >&4 ;;
-    ok | failed | skipped) evidence "$d$a" && echo "end $1 $a $code $word" >&4 ;;
-  esac
 }
 
 cancel() { # KEY GRACE
@@ -283,6 +326,7 @@ while :; do
   fill
   if [ $open -eq 0 ]; then
     rmdir inbox 2>/dev/null && break
+    [ -d inbox ] || break                                 # the whole folder was removed
     for batch in inbox/*; do accept "$batch"; done
     continue
   fi
@@ -290,7 +334,8 @@ while :; do
   case $verb in
     done) ended "$x" "$y" "$z"; [ -z "$w" ] || released "$w" ;;
     take) accept "inbox/$x" ;;
-    again) eval "s=\${s_$x-}"; [ "$s" != b ] || enqueue "$x" ;;
+    look) look ;;
+    tick) ticked "$x" ;;
     idle) case $x in $$_*) awaited=$((awaited - 1)) ;; esac; released "$x" ;;
     gone) gone "$x" ;;
   esac

@@ -26,7 +26,7 @@ class Transport(Protocol):
         """Run a POSIX shell script there with these arguments; return its standard output."""
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
-        """Return at most `limit` bytes of a file from `offset` on; b"" when there are none, or no file."""
+        """Return at most `limit` bytes of a file from `offset` on, below 0 from its end; b"" when there are none, or no file."""
 
     def changed(self, path: str) -> float | None:
         """Return when a file was last written, in seconds since the epoch on the host's clock; None when it is missing."""

@@ -26,6 +26,7 @@ write() { # FILE TEXT; a full disk delays the evidence, it does not lose it
 end() { write rc "$1 $2"; } # CODE WORD
 
 watch() { # SECONDS GRACE: ends the whole group when the time is up. Its sleep is a child, so that both can end early
+  PATH=$hybridnb_path                                     # the script's own may lack sleep
   trap '' TERM
   trap 'kill -9 $!; exit' USR1
   sleep "$1" & wait $!
@@ -37,7 +38,7 @@ watch() { # SECONDS GRACE: ends the whole group when the time is up. Its sleep i
 }
 
 run() { # in a subshell, whose environment and folder are the script's
-  hybridnb_limit='' hybridnb_grace=10 hybridnb_outputs='' hybridnb_shell=sh
+  hybridnb_limit='' hybridnb_grace=10 hybridnb_outputs='' hybridnb_shell=sh hybridnb_path=$PATH
   command -v bash >/dev/null && hybridnb_shell=bash
   . "$hybridnb_here/spec"
   [ -n "$hybridnb_limit$hybridnb_outputs" ] || exec "$@"
@@ -91,7 +92,7 @@ serve() { # FIFO NAME
   done
 }
 
-trap : TERM                                               # a stop is for the script; this shell stays to write the end
+trap : TERM INT QUIT                                      # a stop is for the script; this shell stays to write the end
 identify
 case $1 in
   --serve) serve "$2" "$3" ;;

@@ -63,6 +63,7 @@ class Owner:
         self._look = 0.0
         self._feeds: list[Feed] = []
         self._stopping = False
+        self._stumbled = ""
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     def __repr__(self) -> str:
@@ -118,10 +119,16 @@ class Owner:
                 self._tell()
             except StoreError as error:
                 self._let_go(error)
-            except Exception:  # noqa: BLE001  it is told, and the other runs go on
-                _log.exception("the engine stumbled; it goes on in a second")
-                time.sleep(1)  # the same may come again at once
+            except Exception as error:  # noqa: BLE001  it is told, and the other runs go on
+                self._stumble(error)
         self._close()
+
+    def _stumble(self, error: Exception) -> None:
+        """Tell of a fault of our own, once if it comes again and again, and do not spin."""
+        if repr(error) != self._stumbled:
+            self._stumbled = repr(error)
+            _log.error("the engine stumbled; it goes on", exc_info=error)
+        time.sleep(1)
 
     def _open(self) -> None:
         now = time.monotonic()

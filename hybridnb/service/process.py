@@ -80,9 +80,17 @@ def announce(address: Address) -> None:
     os.replace(aside, _file())
 
 
+def announced(address: Address) -> bool:
+    """Do faces find this one?"""
+    try:
+        return find() == address
+    except ServiceError:
+        return False
+
+
 def withdraw(address: Address) -> None:
     """Take the announcement back, if it is this one."""
-    if find() == address:
+    if announced(address):
         _file().unlink(missing_ok=True)
 
 

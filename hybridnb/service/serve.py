@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .. import home
@@ -29,6 +29,8 @@ _PLAIN: dict[str, Any] = {
     "log_config": None,
 }
 _PLAIN |= {"server_header": False, "date_header": False, "timeout_graceful_shutdown": 5}
+
+_log = logging.getLogger(__name__)
 
 
 def serve(*, ready: Callable[[], None]) -> int:
@@ -57,9 +59,11 @@ def serve(*, ready: Callable[[], None]) -> int:
         process.announce(address)
         ready()
         owner.start()
-        watching = asyncio.create_task(_watch(address, end, busy=lambda: bool(owner.going or door.inside), left=lambda: door.left))
+        waiting = _idle(busy=lambda: bool(owner.going or door.inside), left=lambda: door.left)
+        watching = [asyncio.create_task(_until(waiting, end)), asyncio.create_task(_until(_keep_place(lock, address), end))]
         await server.serve(sockets=[listening])
-        watching.cancel()
+        for task in watching:
+            task.cancel()
 
     door = build(owner, address.secret, port=address.port, stop=end, stopping=lambda: server.should_exit)
     server = uvicorn.Server(uvicorn.Config(door, **_PLAIN))
@@ -84,16 +88,26 @@ def _take(lock: Lock) -> bool:
     return True
 
 
-async def _watch(address: process.Address, end: Callable[[], None], *, busy: Callable[[], bool], left: Callable[[], float]) -> None:
-    """End the service when it was idle for long enough; announce it again if somebody removed its file."""
+async def _until(waiting: Coroutine[None, None, None], end: Callable[[], None]) -> None:
+    try:
+        await waiting
+    except OSError as error:
+        _log.error("%s", error)
+    end()
+
+
+async def _idle(*, busy: Callable[[], bool], left: Callable[[], float]) -> None:
+    """Wait until nobody has needed the service for long enough."""
     idle = float(os.environ.get("HYBRIDNB_IDLE") or _IDLE)
     since = time.monotonic()
-    while True:
-        since = time.monotonic() if busy() else max(since, left())
-        rest = since + idle - time.monotonic()
-        if rest <= 0:
-            end()
-            return
+    while (rest := since + idle - time.monotonic()) > 0:
         await asyncio.sleep(min(rest, _LOOK))
-        if process.find() != address:
+        since = time.monotonic() if busy() else max(since, left())
+
+
+async def _keep_place(lock: Lock, address: process.Address) -> None:
+    """Announce the service again whenever its file was removed; return when the whole folder was, for then nobody is kept out."""
+    while lock.in_place():
+        if not process.announced(address):
             process.announce(address)
+        await asyncio.sleep(_LOOK)

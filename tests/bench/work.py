@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 Graph = Mapping[str, Sequence[str]]  # job -> its parents
 
 SCRIPT = "#!/bin/sh\necho hi\n"
-LEFTOVERS = ("logs", "hybridnb.runs", ".snakemake", ".doit", "runinfo")
 
 
 def independent(jobs: int) -> Graph:
@@ -25,31 +23,28 @@ def chain(jobs: int) -> Graph:
 
 def layered(jobs: int, *, layers: int = 10, parents: int = 3) -> Graph:
     """Each job waits for random ones of the layer above; the same ones every time."""
-    choice = random.Random(1)  # noqa: S311
+    choice = random.Random(1)
     width = max(jobs // layers, 1)
     above = [[f"j{i}" for i in range(width * (layer - 1), width * layer)] for layer in range(layers)]
     return {f"j{i}": choice.sample(above[i // width], min(parents, width)) if i >= width else () for i in range(width * layers)}
 
 
 def lay(folder: Path, graph: Graph) -> Path:
-    """Write the graph as jobs/NAME.sh with graph.tsv, hybridnb.yaml, Makefile and Snakefile; return the folder."""
+    """Write the graph into a new folder, as jobs/NAME.sh and for each tool; return the folder.
+
+    One for each time, removed when all is over: a file system that has just removed thousands of files is slow for a while.
+    """
     (folder / "jobs").mkdir(parents=True)
+    (folder / "logs").mkdir()
     for name in graph:
         (folder / "jobs" / f"{name}.sh").write_text(SCRIPT)
+    (folder / "names").write_text("".join(f"{name}\n" for name in graph))
     (folder / "graph.tsv").write_text("".join(f"{name}\t{' '.join(parents)}\n" for name, parents in graph.items()))
     (folder / "hybridnb.yaml").write_text("name: bench\njobs:\n" + "".join(map(_job, graph, graph.values())))
     (folder / "Makefile").write_text(f"all: {' '.join(graph)}\n" + "".join(map(_target, graph, graph.values())))
     logs = ", ".join(f"'logs/{name}'" for name in graph)
     (folder / "Snakefile").write_text(f"rule all:\n  input: {logs}\n" + "".join(map(_rule, graph, graph.values())))
-    clear(folder)
     return folder
-
-
-def clear(folder: Path) -> None:
-    """Remove what a tool left."""
-    for name in LEFTOVERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "logs").mkdir()
 
 
 def missing(folder: Path, graph: Graph) -> int:

@@ -1,0 +1,143 @@
+"""Whole processes, from their start to their end: our program, make, GNU parallel and others, each right after the yardstick."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import clock
+import tools
+import work
+from clock import Time
+from figures import Figure
+from tools import Tool
+from work import Graph
+
+RATIO = 3.0  # times the raw loop
+HOP = 7.0  # ms
+PEAK = 200.0  # MB
+SERVICE = 0.5  # s more than without it
+
+
+@dataclass
+class Bench:
+    """A place for the work, the sizes, and what hybridnb has for a home."""
+
+    root: Path
+    jobs: int
+    many: int
+    rounds: int
+    slots: int
+    _number: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        (self.root / "home").mkdir()
+        self.variables = {"HYBRIDNB_HOME": str(self.root / "home"), "PARALLEL_HOME": str(self.root / "home")}
+        self.full = self.jobs >= 1000
+
+    def run(self, tool: Tool, graph: Graph) -> Callable[[], Time]:
+        """Return what times the tool once on the graph, in a folder of its own; Failed when a job was not done."""
+
+        def once() -> Time:
+            folder = work.lay(self.root / str(next(self._number)), graph)
+            time = clock.timed(tool.command, folder, self.variables)
+            if missing := work.missing(folder, graph):
+                raise clock.Failed(f"{tool.name}: {missing} of {len(graph)} jobs left no log")
+            return time
+
+        return once
+
+    def paired(self, tool: Tool, graph: Graph, rounds: int | None = None) -> list[tuple[Time, Time]]:
+        """Time the yardstick and the tool in turns."""
+        return clock.pairs(rounds or self.rounds, self.run(tools.raw(self.slots), graph), self.run(tool, graph))
+
+    def say(self, *words: str) -> None:
+        """Have hybridnb do something untimed."""
+        clock.timed([*tools.HYBRIDNB, *words], self.root, self.variables)
+
+    def limit(self, value: float) -> float | None:
+        """A limit holds for the full size only."""
+        return value if self.full else None
+
+
+def _against_raw(name: str, pairs: Sequence[tuple[Time, Time]], limit: float | None = None) -> Figure:
+    firsts, seconds = clock.median([a for a, _ in pairs]), clock.median([b for _, b in pairs])
+    ratios = sorted(b.seconds / a.seconds for a, b in pairs)
+    return Figure(
+        name, clock.ratio(pairs), "x raw", limit, f"{seconds:.2f} s, raw {firsts:.2f} s; pairs {ratios[0]:.1f}–{ratios[-1]:.1f}"
+    )
+
+
+def independent(bench: Bench, others: Iterable[Tool]) -> Iterator[Figure]:
+    """W1, by our program and by others."""
+    graph, title = work.independent(bench.jobs), f"{bench.jobs} independent jobs"
+    pairs = bench.paired(tools.here(), graph)
+    ours = clock.ratio(pairs)
+    yield _against_raw(f"{title}, hybridnb --here", pairs, bench.limit(RATIO))
+    for tool in others:
+        pairs = bench.paired(tool, graph)
+        yield _against_raw(f"  {tool.name}", pairs)
+        if not tool.name.startswith("make"):
+            yield Figure(f"  hybridnb, to {tool.name}", ours / clock.ratio(pairs), "x", bench.limit(1.0), "of the two ratios")
+
+
+def chain(bench: Bench, others: Iterable[Tool]) -> Iterator[Figure]:
+    """W2: what one more hop costs."""
+    hops = 100 if bench.full else 20
+    for tool in (tools.here(), *others):
+        if tool.edges:
+            pairs = clock.pairs(bench.rounds, bench.run(tool, work.chain(1)), bench.run(tool, work.chain(hops)))
+            value = statistics.median(b.seconds - a.seconds for a, b in pairs) / (hops - 1) * 1e3
+            ours = tool.name.startswith("hybridnb")
+            title = f"chain of {hops}, a hop, {tool.name}" if ours else f"  {tool.name}"
+            note = f"{clock.median([b for _, b in pairs]):.2f} s; one job {clock.median([a for a, _ in pairs]):.2f} s"
+            yield Figure(title, value, "ms", HOP if ours else None, note)
+
+
+def layered(bench: Bench, others: Iterable[Tool]) -> Iterator[Figure]:
+    """W3: ten layers, three random parents each."""
+    graph = work.layered(bench.jobs)
+    yield _against_raw(f"{bench.jobs} jobs in 10 layers, hybridnb --here", bench.paired(tools.here(), graph), bench.limit(RATIO))
+    for tool in others:
+        if tool.edges:
+            yield _against_raw(f"  {tool.name}", bench.paired(tool, graph))
+
+
+def many(bench: Bench) -> Iterator[Figure]:
+    """W4: a job of ten times as many costs no more, and what memory that takes."""
+    few, many = bench.run(tools.here(), work.independent(bench.jobs)), bench.run(tools.here(), work.independent(bench.many))
+    pairs = clock.pairs(max(bench.rounds // 2, 1), few, many)
+    one, other = clock.median([a for a, _ in pairs]) / bench.jobs * 1e3, clock.median([b for _, b in pairs]) / bench.many * 1e3
+    note = f"{other:.2f} ms a job; with {bench.jobs}: {one:.2f} ms"
+    yield Figure(
+        f"{bench.many} independent jobs, a job's cost", clock.ratio(pairs) * bench.jobs / bench.many, "x", bench.limit(1.0), note
+    )
+    yield Figure(
+        f"{bench.many} independent jobs, peak memory",
+        max(b.peak for _, b in pairs),
+        "MB",
+        PEAK,
+        "the largest process, daemons aside",
+    )
+
+
+def by_service(bench: Bench) -> Iterator[Figure]:
+    """What the service between costs, found running and started first."""
+    graph = work.independent(bench.jobs)
+    here, service = bench.run(tools.here(), graph), bench.run(tools.service(), graph)
+
+    def cold() -> Time:
+        bench.say("service", "stop")
+        return service()
+
+    try:
+        for title, run in (("cold", cold), ("warm", service)):
+            pairs = clock.pairs(bench.rounds, here, run)
+            value = statistics.median(b.seconds - a.seconds for a, b in pairs)
+            note = f"{clock.median([b for _, b in pairs]):.2f} s; --here {clock.median([a for a, _ in pairs]):.2f} s"
+            yield Figure(f"{bench.jobs} jobs by the {title} service, more than --here", value, "s", SERVICE, note)
+    finally:
+        bench.say("service", "stop")

@@ -1,0 +1,58 @@
+"""The tree of errors and the words that they share."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from hybridnb import errors
+from hybridnb.errors import DefinitionError, HybridnbError, Problem, RunBusy, StoreError, did_you_mean
+
+
+def test_every_error_is_one_of_the_tree() -> None:
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
+    assert len(kinds) == 8
+    assert all(issubclass(kind, HybridnbError) for kind in kinds)
+
+
+def test_whoever_waits_for_trouble_with_a_folder_hears_of_a_busy_run_too() -> None:
+    with pytest.raises(StoreError):
+        raise RunBusy("busy", run="r")
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (Problem("wrong"), "wrong"),
+        (Problem("wrong", "a.yaml"), "a.yaml: wrong"),
+        (Problem("wrong", "a.yaml", 3, 7), "a.yaml:3: wrong"),
+    ],
+)
+def test_a_problem_shows_its_place_as_far_as_it_has_one(problem: Problem, text: str) -> None:
+    assert str(problem) == text
+
+
+def test_a_definition_error_holds_all_problems_and_shows_one_a_line() -> None:
+    error = DefinitionError(["first", Problem("second", "a.yaml", 2)])
+    assert error.problems == (Problem("first"), Problem("second", "a.yaml", 2))
+    assert str(error) == "first\na.yaml:2: second"
+
+
+def test_a_store_error_carries_the_run_that_it_is_about() -> None:
+    assert StoreError("full", run="2026-11-22-1015-k3f9").run == "2026-11-22-1015-k3f9"
+    assert StoreError("full").run == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "said"),
+    [
+        ("trian", ["train", "test"], "; did you mean 'train'?"),
+        ("trian", iter(["train"]), "; did you mean 'train'?"),
+        ("zzz", ["train", "test"], ""),
+        ("train", [], ""),
+        ("", ["train"], ""),
+    ],
+)
+def test_the_nearest_known_word_is_asked_for_if_one_is_near(word: str, known: list[str], said: str) -> None:
+    assert did_you_mean(word, known) == said
