@@ -111,11 +111,12 @@ class Execution:
         if attempt.state.final:
             return
         self._leaving.discard(name)
-        for child in self._children.get(name, ()):
+        below = self._children.get(name, [])
+        for child in below:
             self._withdraw(child)
         self.store.note({"event": "withdrawn", "job": name, "attempt": attempt.number, "at": report.at})
         self._sort()
-        self.consider([name, *self._children.get(name, ())])
+        self.consider([name, *below])
 
     def _checksums(self, attempt: Attempt, which: str) -> None:
         job = self.run.jobs.get(attempt.job)
@@ -300,13 +301,17 @@ class Execution:
         for name, job in workflow.jobs.items():
             if name not in self.run.jobs:
                 self._redefine(job, told["added"])
-            elif self.run.jobs[name] != job or self._script_changed(job):
+            elif self._wanted(name) != job or self._script_changed(job):
                 self._alter(name, job, told, told["changed"])
-        for name in [n for n in self.run.jobs if n not in workflow.jobs]:
+        for name in [n for n in self.run.jobs if n not in workflow.jobs and self._wanted(n)]:
             self._alter(name, None, told, told["removed"])
         self._sort()
         self.consider(self.run.jobs)
         return told
+
+    def _wanted(self, name: str) -> Job | None:
+        """What the job is to be once its host has let go of it; None when it is to be removed."""
+        return self.run.pending.get(name, self.run.jobs[name])
 
     def _script_changed(self, job: Job) -> bool:
         if not job.file:
@@ -324,7 +329,7 @@ class Execution:
 
     def _alter(self, name: str, job: Job | None, told: dict[str, list[str]], done: list[str]) -> None:
         state, last = self.run.states[name], self.run.attempt(name)
-        if state in (State.SUBMITTING, State.QUEUED) and last:
+        if last and (state in (State.SUBMITTING, State.QUEUED) or name in self.run.pending):
             if job is not None:
                 self.store.freeze(job)
             self.store.note({"event": "changing", "job": name, "definition": _mapping(job)})
@@ -349,9 +354,9 @@ class Execution:
         """Does it wait on its host for a submission that was withdrawn, or for an end that cannot come any more?"""
         for dependency in self.run.jobs[attempt.job].after:
             parent = self.run.attempt(dependency.job)
-            if self.run.verdict(dependency) is False or parent and (parent.serial > attempt.serial):
+            if self.run.states.get(dependency.job) in (None, State.WAITING) or self.run.verdict(dependency) is False:
                 return True
-            if self.run.states[dependency.job] is State.WAITING:
+            if parent and parent.serial > attempt.serial:
                 return True
         return False
 

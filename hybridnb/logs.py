@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import show
 from .errors import NotFound
-from .run import Run
+from .run import Run, State
 from .watch import Watch, catch_up, why
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def copy(client: Client | Here, folder: Path, job: str, *, stream: str, number: 
     copy.turn_to(watch.run, number)
     if not follow or watch.run.states[job].final:
         if not copy.copied:
-            print(f"{job}: nothing is written so far; it is {watch.run.states[job].value}", file=sys.stderr)
+            print(_silence(job, watch.run.states[job], stream), file=sys.stderr)
         return
     for record in client.events(run, since=watch.seen):
         if record:
@@ -45,6 +45,13 @@ def copy(client: Client | Here, folder: Path, job: str, *, stream: str, number: 
                 copy.turn_to(watch.run, None)
         if over:
             return
+
+
+def _silence(job: str, state: State, stream: str) -> str:
+    """Say that there is nothing to copy, and where else to look."""
+    wrote = f"'{job}' wrote nothing here" if state.final else f"'{job}' has written nothing here so far"
+    other = "leave --err out" if stream == "err" else "add --err"
+    return f"{wrote}; it is {state.value}. For what it wrote to standard {'output' if stream == 'err' else 'error'}, {other}"
 
 
 def _are(attempts: int) -> str:

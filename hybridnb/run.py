@@ -147,9 +147,11 @@ class Run:
             raise NotFound(f"run {self.id} has no job '{name}'{did_you_mean(name, self.jobs)}") from None
 
     def verdict(self, dependency: Dependency) -> bool | None:
-        """Is the edge satisfied? None while its parent may still end either way."""
+        """Is the edge satisfied? None while its parent may still end either way; an edge from a job that was removed is none."""
         state = self.states.get(dependency.job)
-        if state is None or not state.final:
+        if state is None:
+            return True
+        if not state.final:
             return None
         if dependency.kind is Kind.ANY:
             return True

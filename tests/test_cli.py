@@ -333,6 +333,15 @@ def test_a_log_is_printed_byte_for_byte(folder: Path) -> None:
     assert subprocess.check_output([*COMMAND, "log", str(file), "a", "--err"], timeout=PATIENCE) == wanted * 2
 
 
+def test_a_log_without_a_byte_says_where_else_to_look(folder: Path) -> None:
+    file = workflow(folder, "jobs:\n  a: {script: echo oh >&2; exit 1}\n  b: echo hi\n")
+    hybridnb("run", file, "--here", status=1)
+    told = hybridnb("log", file, "a")
+    assert (told.stdout, told.stderr.count("\n")) == ("", 1)
+    assert "'a' wrote nothing here; it is failed. For what it wrote to standard error, add --err" in told.stderr
+    assert "For what it wrote to standard output, leave --err out" in hybridnb("log", file, "b", "--err").stderr
+
+
 def test_of_several_attempts_the_last_is_shown_unless_another_is_asked_for(folder: Path) -> None:
     file = workflow(folder, 'jobs:\n  a: {script: "echo try $HYBRIDNB_ATTEMPT; exit 1", retries: 1}\n')
     hybridnb("run", file, "--here", status=1)

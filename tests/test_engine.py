@@ -454,7 +454,7 @@ def test_a_run_whose_end_was_cut_short_is_laid_to_rest_when_it_is_opened(engine:
     engine.open(store.folder)
     assert not listed(store.folder)
     assert not environment.path(store.run.id).exists()
-    assert "state: \"done\"" in (store.folder / "run.yaml").read_text()
+    assert 'state: "done"' in (store.folder / "run.yaml").read_text()
 
 
 def test_what_takes_long_for_one_run_does_not_keep_another_from_its_end(engine: Engine, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import http.client
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pytest
 
 from hybridnb import home as places
 from hybridnb.client import Client
-from hybridnb.errors import ServiceError
+from hybridnb.errors import NotFound, ServiceError
 from hybridnb.service import process
 from hybridnb.service.process import Address
 
@@ -235,6 +237,13 @@ def test_a_body_without_end_is_refused_before_it_is_read(service: Address) -> No
     assert ask(service, "POST", "/runs", body=b"", headers={"Content-Length": str(1 << 40)})[0] == 413
 
 
+def test_a_caller_that_asks_nothing_is_not_waited_for(service: Address) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=DEADLINE) as line:
+        line.sendall(b"GET /health HTTP/1.1\r\n")
+        with suppress(ConnectionResetError):
+            assert line.recv(1) == b""
+
+
 def test_it_listens_on_this_machine_only(service: Address) -> None:
     listening = [c for c in psutil.Process(service.pid).net_connections() if c.status == psutil.CONN_LISTEN]
     assert [c.laddr.ip for c in listening] == ["127.0.0.1"]
@@ -381,6 +390,16 @@ def test_a_run_whose_folder_is_removed_does_not_hurt_the_service(tmp_path: Path,
     subprocess.run(["rm", "-rf", going["folder"]], check=True)
     (tmp_path / "other.yaml").write_text("name: other\njobs:\n  a:\n    script: echo hi\n")
     assert finished(Client(), Client().run(tmp_path / "other.yaml")) == "done"
+
+
+def test_who_follows_a_run_whose_folder_is_removed_is_told_and_nothing_stumbles(going: dict[str, Any]) -> None:
+    events = Client().events(going["run"], since=10_000)
+    next(events)
+    subprocess.run(["rm", "-rf", going["folder"]], check=True)
+    with pytest.raises(NotFound, match=going["run"]):
+        for _ in events:
+            pass
+    assert "Traceback" not in process.log().read_text()
 
 
 def test_sigterm_lets_jobs_go_on(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_braces_around_no_field_are_shown() -> None:
 
 @pytest.mark.parametrize("field", ["nmae", "name.__class__", "name!r", "name:>10", "0", "", "name[0]"])
 def test_a_label_with_another_field_is_refused_and_told_what_there_is(field: str) -> None:
-    with pytest.raises(CallError, match=r"it can show \{name\}, \{state\}, \{elapsed\}, \{host\}, \{progress\}, \{attempt\}$"):
+    with pytest.raises(CallError, match=r"\(it can show \{name\}, \{state\}, \{elapsed\}, \{host\}, \{progress\}, \{attempt\}\)$"):
         draw(Workflow.of("w", []), label=f"{{{field}}}")
 
 

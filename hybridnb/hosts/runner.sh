@@ -16,7 +16,7 @@
 # DEPENDENCIES: "-" or KEY[:any|:failed],… It ends when nothing is open, by removing inbox/, so that no batch falls between.
 # As many workers (wrap.sh --serve) as slots run the scripts: a job costs one fork. A worker outlives a killed runner and
 # still writes its evidence. Variables: s_KEY (wN waiting for N parents, r ready, x running, b backing off, then ok failed
-# skipped), j_KEY ("ATTEMPT FIRST LAST BACKOFF FOLDER/"), kids_KEY, job_WORKER; two a job, as a shell looks them up in short lists.
+# skipped), j_KEY ("ATTEMPT FIRST LAST BACKOFF FOLDER/") until its end, kids_KEY, job_WORKER: few, as a shell looks them up in lists.
 cd "$1" || exit 1
 slots=$2 free=$2 open=0 ready=0 hired=0 awaited=0 idle='' running=' ' dhead=0 dtail=0 ticks=0 pausing=0
 case $0 in /*) wrap=${0%/*}/wrap.sh ;; *) wrap=$OLDPWD/${0%/*}/wrap.sh ;; esac
@@ -180,7 +180,9 @@ settle() { # KEY CODE WORD
   open=$((open - 1))
   case $2,$3 in 0,exit) e=ok ;; *,skipped) e=skipped ;; *) e=failed ;; esac
   load "$1"
-  eval "s_$1=$e kids=\${kids_$1-}; unset kids_$1"
+  eval "s_$1=$e kids=\${kids_$1-}"
+  [ -z "$kids" ] || unset "kids_$1"
+  unset "j_$1"
   echo "end $1 $a $2 $3" >&4
   [ "$3" != withdrawn ] || return 0
   for kid in $kids; do judge "${kid%%:*}" "${kid#*:}" $e; done
@@ -231,9 +233,9 @@ add() { # KEY ATTEMPT RETRIES BACKOFF DEPENDENCIES FOLDER/
   case $1 in '' | *[!a-z0-9_]*) return ;; esac
   case $2$3$4 in '' | *[!0-9]*) return ;; esac
   eval "s=\${s_$1-}"
-  [ -z "$s" ] || { tell "$1" "$2"; return; }
+  case $s in '' | ok | failed | skipped) ;; *) tell "$1" "$2"; return ;; esac       # what has ended is told by its evidence
   open=$((open + 1))
-  eval "j_$1=\"\$2 \$2 \$((\$2 + \$3)) \$4 \$6\" s_$1=w0"
+  eval "j_$1=\"\$2 \$2 \$((\$2 + \$3)) \$4 \$6\""
   if [ -e "$6$2/claim" ] || [ -e "$6$2/rc" ]; then resume "$1"
   elif [ ! -e "$6$2/spec" ]; then finish "$1" 75 lost       # its run was deleted: it is among what a dead runner had taken
   elif [ -e "$6"cancel ]; then leave "$6$2" 75 cancelled; finish "$1" 75 cancelled
@@ -261,23 +263,24 @@ depend() { # KEY DEPENDENCIES
 
 resume() { # KEY: an attempt that was touched before this runner lived
   load "$1"
+  i=$a
+  while begun "$1" $i; do i=$((i + 1)); done
   advance "$1" || { finish "$1" "$code" "$word"; return; }
   [ -e "$d$a/claim" ] || { enqueue "$1"; return; }
   occupy "$1"
-  tell "$1" "$a"
   outlive "$1"
 }
 
-tell() { # KEY ATTEMPT, asked for once more: how it stands, and how the attempts from that one on began and ended
+begun() { # KEY ATTEMPT, loaded: tells that it began, if it did
+  { read -r pid stat <"$d$2/claim"; } 2>/dev/null && echo "start $1 $2 $pid" >&4
+}
+
+tell() { # KEY ATTEMPT, open and asked for once more: how the attempts from that one on began, and those before the present one ended
   load "$1"
   i=$2
   while [ "$i" -le "$a" ]; do
-    { read -r pid stat <"$d$i/claim"; } 2>/dev/null && echo "start $1 $i $pid" >&4
-    case $i-$s in
-      "$a"-ok | "$a"-failed | "$a"-skipped) evidence "$d$i" && echo "end $1 $i $code $word" >&4 ;;
-      "$a"-*) ;;
-      *) evidence "$d$i" && echo "fail $1 $i $code $word" >&4 ;;
-    esac
+    begun "$1" "$i"
+    [ "$i" -eq "$a" ] || ! evidence "$d$i" || echo "fail $1 $i $code $word" >&4
     i=$((i + 1))
   done
 }
@@ -299,7 +302,6 @@ withdraw() { # KEY
   case $s in
     w* | r) leave "$d$a" 75 withdrawn; finish "$1" 75 withdrawn ;;
     x | b) echo "kept $1 $a" >&4 ;;
-    ok | failed | skipped) tell "$1" "$a" ;;
   esac
 }
 

@@ -167,11 +167,12 @@ async def events(
 
 async def _stream(owner: Owner, tail: view.Tail, stopping: Callable[[], bool]) -> AsyncIterator[str]:
     """Write batches as server-sent events; "end" comes only when the run has ended, so that a cut is told from an end."""
-    async for batch in _batches(owner, tail, stopping):
-        if batch is None:
-            yield "event: end\ndata: {}\n\n"
-        else:
-            yield "".join(f"id: {r['n']}\ndata: {json.dumps(r, ensure_ascii=False)}\n\n" for r in batch) or ": still here\n\n"
+    with suppress(NotFound, StoreError):  # cut; whoever comes again is told why
+        async for batch in _batches(owner, tail, stopping):
+            if batch is None:
+                yield "event: end\ndata: {}\n\n"
+            else:
+                yield "".join(f"id: {r['n']}\ndata: {json.dumps(r, ensure_ascii=False)}\n\n" for r in batch) or ": still here\n\n"
 
 
 async def _batches(owner: Owner, tail: view.Tail, stopping: Callable[[], bool]) -> AsyncIterator[list[Record] | None]:

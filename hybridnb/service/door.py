@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from hmac import compare_digest
 from http import HTTPStatus
 from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -15,7 +18,22 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 BODY_LIMIT = 64 << 20  # bytes
 
+SILENCE = 5.0  # seconds in which a caller is to say what it wants
+
 _LOCAL = "127.0.0.1", "localhost"
+
+
+class Caller(H11Protocol):
+    """A connection. One that asks nothing is ended: another user of the machine could else take all that there can be."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the request."""
+        super().connection_made(transport)
+        self.loop.call_later(SILENCE, self._end_if_silent)
+
+    def _end_if_silent(self) -> None:
+        if self.cycle is None:  # no request has come in whole
+            self.transport.abort()
 
 
 class Door:

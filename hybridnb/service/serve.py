@@ -21,7 +21,6 @@ _LOOK = 5.0  # seconds between looks at whether the announcement is still there
 _PATIENCE = 20.0  # seconds: for another service that is just ending; and for our own last words
 
 _PLAIN: dict[str, Any] = {
-    "http": "h11",
     "ws": "none",
     "lifespan": "off",
     "loop": "asyncio",
@@ -45,6 +44,7 @@ def serve(*, ready: Callable[[], None]) -> int:
     import uvicorn
 
     from .app import build
+    from .door import Caller
     from .owner import Owner
 
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -66,7 +66,7 @@ def serve(*, ready: Callable[[], None]) -> int:
             task.cancel()
 
     door = build(owner, address.secret, port=address.port, stop=end, stopping=lambda: server.should_exit)
-    server = uvicorn.Server(uvicorn.Config(door, **_PLAIN))
+    server = uvicorn.Server(uvicorn.Config(door, http=Caller, **_PLAIN))
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn listens too, and raises them once more at its end
         signal.signal(number, lambda *_: end())
     asyncio.run(live())
