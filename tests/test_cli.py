@@ -209,8 +209,9 @@ def test_a_cell_of_a_notebook_gets_lines_since_it_cannot_draw_over_them(folder: 
     monkeypatch.setenv("JPY_PARENT_PID", "1")
     child = terminal("run", workflow(folder, "jobs: {train: exit 3}\n"), "--here")
     child.expect(pexpect.EOF)
-    assert not re.findall(r"\x1b\[[\d;?]*[^\d;?m]", child.before), "only colours, no moves"
-    assert re.search(r"^\d\d:\d\d:\d\d train failed \(exit code 3", child.before, re.M)
+    text = child.before or ""
+    assert not re.findall(r"\x1b\[[\d;?]*[^\d;?m]", text), "only colours, no moves"
+    assert re.search(r"^\d\d:\d\d:\d\d train failed \(exit code 3", text, re.M)
 
 
 def test_a_live_view_keeps_to_the_width_of_its_terminal(folder: Path) -> None:

@@ -195,7 +195,7 @@ class ModelHosts(Hosts):
     def known(self, name: str) -> dict[str, object]:
         return {}
 
-    def get(self, name: str) -> ModelHost:  # type: ignore[override]
+    def get(self, name: str) -> ModelHost:
         return self.host
 
     def open(self) -> list[ModelHost]:  # type: ignore[override]

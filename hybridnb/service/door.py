@@ -32,7 +32,7 @@ class Caller(H11Protocol):
         self.loop.call_later(SILENCE, self._end_if_silent)
 
     def _end_if_silent(self) -> None:
-        if self.cycle is None:  # no request has come in whole
+        if not self.cycle:  # no request has come in whole
             self.transport.abort()
 
 

@@ -20,13 +20,11 @@ def install(folder: Path, names: Iterable[str], *, slots: int) -> list[Tool]:
     python, found = folder / "bin" / "python", []
     for name in names:
         package = _PACKAGES.get(name, name)
-        done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", package], capture_output=True, text=True
-        )
+        done = subprocess.run([python, "-m", "pip", "install", "--quiet", package], capture_output=True, text=True)
         if done.returncode:
             print(f"{name} cannot be installed: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
         else:
-            found.append(Tool(name, _command(name, folder / "bin", str(slots))))
+            found.append(Tool(name, _command(name, folder / "bin", str(slots)), slower=name != "doit"))
     return found
 
 

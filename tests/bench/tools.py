@@ -17,6 +17,7 @@ class Tool(NamedTuple):
     name: str
     command: tuple[str, ...]
     edges: bool = True  # does it know that a job waits for others?
+    slower: bool = False  # are we to be faster on independent jobs?
 
 
 def raw(slots: int) -> Tool:
@@ -42,6 +43,7 @@ def classics(slots: int) -> list[Tool]:
             "GNU parallel",
             ("parallel", f"-j{slots}", "--joblog", "codes.tsv", "sh jobs/{}.sh >logs/{}", "::::", "names"),
             edges=False,
+            slower=True,
         ),
     ]
     return [tool for tool in every if shutil.which(tool.command[0])]

@@ -37,6 +37,7 @@ class Bench:
         (self.root / "home").mkdir()
         self.variables = {"HYBRIDNB_HOME": str(self.root / "home"), "PARALLEL_HOME": str(self.root / "home")}
         self.full = self.jobs >= 1000
+        self.few = (self.rounds + 1) // 2
 
     def run(self, tool: Tool, graph: Graph) -> Callable[[], Time]:
         """Return what times the tool once on the graph, in a folder of its own; Failed when a job was not done."""
@@ -78,9 +79,9 @@ def independent(bench: Bench, others: Iterable[Tool]) -> Iterator[Figure]:
     ours = clock.ratio(pairs)
     yield _against_raw(f"{title}, hybridnb --here", pairs, bench.limit(RATIO))
     for tool in others:
-        pairs = bench.paired(tool, graph)
+        pairs = bench.paired(tool, graph, bench.few)
         yield _against_raw(f"  {tool.name}", pairs)
-        if not tool.name.startswith("make"):
+        if tool.slower:
             yield Figure(f"  hybridnb, to {tool.name}", ours / clock.ratio(pairs), "x", bench.limit(1.0), "of the two ratios")
 
 
@@ -89,7 +90,11 @@ def chain(bench: Bench, others: Iterable[Tool]) -> Iterator[Figure]:
     hops = 100 if bench.full else 20
     for tool in (tools.here(), *others):
         if tool.edges:
-            pairs = clock.pairs(bench.rounds, bench.run(tool, work.chain(1)), bench.run(tool, work.chain(hops)))
+            pairs = clock.pairs(
+                bench.rounds if tool == tools.here() else bench.few,
+                bench.run(tool, work.chain(1)),
+                bench.run(tool, work.chain(hops)),
+            )
             value = statistics.median(b.seconds - a.seconds for a, b in pairs) / (hops - 1) * 1e3
             ours = tool.name.startswith("hybridnb")
             title = f"chain of {hops}, a hop, {tool.name}" if ours else f"  {tool.name}"
@@ -103,13 +108,13 @@ def layered(bench: Bench, others: Iterable[Tool]) -> Iterator[Figure]:
     yield _against_raw(f"{bench.jobs} jobs in 10 layers, hybridnb --here", bench.paired(tools.here(), graph), bench.limit(RATIO))
     for tool in others:
         if tool.edges:
-            yield _against_raw(f"  {tool.name}", bench.paired(tool, graph))
+            yield _against_raw(f"  {tool.name}", bench.paired(tool, graph, bench.few))
 
 
 def many(bench: Bench) -> Iterator[Figure]:
     """W4: a job of ten times as many costs no more, and what memory that takes."""
     few, many = bench.run(tools.here(), work.independent(bench.jobs)), bench.run(tools.here(), work.independent(bench.many))
-    pairs = clock.pairs(max(bench.rounds // 2, 1), few, many)
+    pairs = clock.pairs(bench.few, few, many)
     one, other = clock.median([a for a, _ in pairs]) / bench.jobs * 1e3, clock.median([b for _, b in pairs]) / bench.many * 1e3
     note = f"{other:.2f} ms a job; with {bench.jobs}: {one:.2f} ms"
     yield Figure(
