@@ -90,8 +90,13 @@ def retry(
     if not environment.path(execution.run.id).exists():
         environment.save(execution.run.id, variables)
     execution.store.wake()
-    execution.store.note({"event": "asked", "request": request})
-    told = execution.retry(jobs)
+    try:
+        if told := execution.retry(jobs):
+            execution.store.note({"event": "asked", "request": request})
+    finally:
+        if execution.run.ended_at:  # nothing is to be tried: it rests on
+            execution.store.rest()
+            environment.forget(execution.run.id)
     execution.store.commit(sync=True)
     return told
 

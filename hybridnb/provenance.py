@@ -8,6 +8,7 @@ import platform
 import stat
 import subprocess
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 from . import __version__
 
 _DIFF_LIMIT = 10 * 2**20  # bytes of a dirty diff that are kept
-_known: dict[tuple[str, int, int, int], str] = {}  # (path, inode, size, mtime in ns) -> sha256
 
 
 def versions() -> dict[str, str]:
@@ -83,19 +83,17 @@ def _checksum(path: str) -> dict[str, Any]:
         about = os.stat(path)
         if not stat.S_ISREG(about.st_mode):
             return {"error": "not a file with a content"}  # to read a pipe might wait for ever
-        key = (path, about.st_ino, about.st_size, about.st_mtime_ns)
-        if key not in _known:
-            with open(path, "rb") as file:
-                _known[key] = _digest(file)
-        return {"size": about.st_size, "sha256": _known[key]}
+        return {"size": about.st_size, "sha256": _digest(path, about.st_ino, about.st_size, about.st_mtime_ns)}
     except OSError as error:
         return {"error": error.strerror or str(error)}
 
 
-def _digest(file: Any) -> str:
+@lru_cache(10_000)
+def _digest(path: str, inode: int, size: int, changed: int) -> str:  # noqa: ARG001  by these it is known whether the file is the same
     import hashlib
 
     digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()

@@ -259,7 +259,7 @@ def active() -> Iterator[Path]:
         folder = _target(entry)
         if folder and (folder / "journal.yaml").is_file():
             yield folder
-        else:
+        elif folder and folder.parent.is_dir():  # else its disk may be away for a while
             entry.unlink(missing_ok=True)
 
 
@@ -364,6 +364,8 @@ def _new_folder(runs: Path) -> Path:
         while True:
             suffix = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(4))
             folder = runs / f"{time.strftime('%Y-%m-%d-%H%M')}-{suffix}"
+            if (_registry() / folder.name).exists():  # the id names its attempts among all of the user's on a host
+                continue
             with suppress(FileExistsError):
                 folder.mkdir()
                 return folder

@@ -270,3 +270,15 @@ def test_only_a_run_that_has_ended_is_deleted(engine: Engine, tmp_path: Path, ga
     assert not list(store.runs())
     with pytest.raises(NotFound):
         launch.delete(engine, made["run"])
+
+
+def test_a_run_with_nothing_to_try_again_rests_on(engine: Engine, tmp_path: Path) -> None:
+    made = run(engine, write(tmp_path, a="echo hi"))
+    states(engine, made)
+    before = store.Store.open(Path(made["folder"])).sequence
+    assert launch.retry(engine, made["run"], variables=VARIABLES) == []
+    with pytest.raises(NotFound):
+        launch.retry(engine, made["run"], ["b"], variables=VARIABLES)
+    assert not store.listed(Path(made["folder"]))
+    assert not environment.path(made["run"]).exists()
+    assert store.Store.open(Path(made["folder"])).sequence == before

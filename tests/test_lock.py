@@ -69,6 +69,16 @@ def test_a_program_that_the_holder_started_does_not_keep_the_lock(tmp_path: Path
         assert child.poll() is None
 
 
+def test_a_copy_of_the_descriptor_in_a_process_that_is_just_being_started_does_not_keep_the_lock(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "lock")
+    assert lock.acquire()
+    assert lock._fd is not None
+    copy = os.dup(lock._fd)
+    lock.release()
+    assert Lock(tmp_path / "lock").acquire()
+    os.close(copy)
+
+
 def test_the_holder_is_named_for_whoever_finds_the_lock_taken(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     assert Lock(tmp_path / "lock").holder() == f"process {holder.pid} on {socket.gethostname()}"
 

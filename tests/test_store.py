@@ -456,6 +456,22 @@ def test_a_run_is_active_until_it_rests_and_again_when_it_is_woken(source: Path)
     assert set(store.active()) == {made.folder, other.folder}
 
 
+def test_a_run_stays_active_while_its_disk_is_away_and_not_when_its_folder_is_removed(source: Path, tmp_path: Path) -> None:
+    made, other = create(source), create(source)
+    made.folder.parent.rename(tmp_path / "away")
+    assert not list(store.active())
+    (tmp_path / "away").rename(made.folder.parent)
+    shutil.rmtree(other.folder)
+    assert list(store.active()) == [made.folder]
+    assert not store.listed(other.folder)
+
+
+def test_ids_differ_among_all_runs_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_ALPHABET", "ab")
+    made = [Store.create(Workflow.of("w", JOBS[:1]), tmp_path / f"w{i}.yaml") for i in range(12)]
+    assert len({each.run.id for each in made}) == len(made)
+
+
 def test_a_forgotten_run_is_on_no_list_and_its_folder_stays(source: Path) -> None:
     made = create(source)
     store.forget(made.folder)
