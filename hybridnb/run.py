@@ -30,6 +30,8 @@ class State(Enum):
     SKIPPED = "skipped"
     LOST = "lost"
 
+    __hash__ = object.__hash__  # each is one of its kind; Enum's own, in Python, is a tenth of what a change costs
+
     @property
     def final(self) -> bool:
         """Has it ended?"""
@@ -162,7 +164,7 @@ class Run:
     def unfinished(self) -> Iterable[Attempt]:
         """The attempts in the hands of hosts, in the order of the jobs."""
         for name, state in self.states.items():
-            if state.active and (last := self.attempt(name)):
+            if state in _ACTIVE and (last := self.attempt(name)):
                 yield last
 
     # -- the fold -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import IO
 from ..errors import HostError
 from .transport import File
 
-_GATHER = 0.02  # seconds: so often, at most, what a host tells wakes this process, which would else take the processor from its jobs
+_GATHER = 0.01  # seconds: so often, at most, what a host tells wakes this process, which would else take the processor from its jobs
 _AGAIN = 0.5  # seconds before another try to follow a file
 
 

@@ -176,10 +176,9 @@ finish() { # KEY CODE WORD, and all that can now never run: a list, for a chain 
   done
 }
 
-settle() { # KEY CODE WORD
+settle() { # KEY CODE WORD, loaded
   open=$((open - 1))
   case $2,$3 in 0,exit) e=ok ;; *,skipped) e=skipped ;; *) e=failed ;; esac
-  load "$1"
   eval "s_$1=$e kids=\${kids_$1-}"
   [ -z "$kids" ] || unset "kids_$1"
   unset "j_$1"
@@ -234,7 +233,7 @@ add() { # KEY ATTEMPT RETRIES BACKOFF DEPENDENCIES FOLDER/
   case $2$3$4 in '' | *[!0-9]*) return ;; esac
   eval "s=\${s_$1-}"
   case $s in '' | ok | failed | skipped) ;; *) tell "$1" "$2"; return ;; esac       # what has ended is told by its evidence
-  open=$((open + 1))
+  open=$((open + 1)) a=$2
   eval "j_$1=\"\$2 \$2 \$((\$2 + \$3)) \$4 \$6\""
   if [ -e "$6$2/claim" ] || [ -e "$6$2/rc" ]; then resume "$1"
   elif [ ! -e "$6$2/spec" ]; then finish "$1" 75 lost       # its run was deleted: it is among what a dead runner had taken

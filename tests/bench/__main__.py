@@ -27,7 +27,7 @@ def words() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, twice: whether it works, not how fast it is")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="pairs of each measure (default: 5)")
     parser.add_argument(
-        "--only", nargs="+", metavar="WORD", default=[], help=f"these measures: {' '.join(name for name, _ in MEASURES)}"
+        "--only", nargs="+", metavar="WORD", default=[], help=f"these measures: {' '.join(name for name, _ in MEASURES)} others"
     )
     parser.add_argument(
         "--peers", nargs="*", metavar="NAME", help=f"install other tools into a scratch environment: {' '.join(peers.PEERS)}"
@@ -40,16 +40,16 @@ def words() -> argparse.Namespace:
     return parser.parse_args()
 
 
-MEASURES: list[tuple[str, Callable[[Bench, list[tools.Tool]], Iterator[Figure]]]] = [
+MEASURES: list[tuple[str, Callable[[Bench], Iterator[Figure]]]] = [
     ("independent", whole.independent),
     ("chain", whole.chain),
     ("layered", whole.layered),
-    ("many", lambda bench, _: whole.many(bench)),
-    ("open", lambda bench, _: parts.opening(bench)),
-    ("service", lambda bench, _: whole.by_service(bench)),
-    ("change", lambda bench, _: parts.changing(bench)),
-    ("start", lambda bench, _: parts.starting(bench)),
-    ("load", lambda bench, _: parts.loading(bench)),
+    ("many", whole.many),
+    ("open", parts.opening),
+    ("service", whole.by_service),
+    ("change", parts.changing),
+    ("start", parts.starting),
+    ("load", parts.loading),
 ]
 
 
@@ -57,12 +57,15 @@ def measured(asked: argparse.Namespace, root: Path) -> Iterator[Figure]:
     """Measure what is asked for, one after the other."""
     jobs, many, rounds = (100, 1000, 2) if asked.quick else (1000, 10000, asked.rounds)
     bench = Bench(root, jobs=jobs, many=many, rounds=rounds, slots=len(os.sched_getaffinity(0)))
-    others = tools.classics(bench.slots)
-    if asked.peers is not None:
-        others += peers.install(root / "peers", asked.peers or peers.PEERS, slots=bench.slots)
     for name, measure in MEASURES:
         if not asked.only or name in asked.only or (name, asked.only) == ("many", ["open"]):
-            yield from measure(bench, others)
+            yield from measure(bench)
+    if not asked.only or "others" in asked.only:
+        yield from whole.others(bench, tools.classics(bench.slots))
+        if asked.peers is not None:
+            compared = peers.install(root / "peers", asked.peers or peers.PEERS, slots=bench.slots)
+            os.sync()  # what pip wrote is not theirs to wait for
+            yield from whole.others(bench, compared)
 
 
 def machine() -> str:
