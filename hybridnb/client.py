@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from . import __version__, errors
-from .errors import CallError, DefinitionError, HybridnbError, Problem, ServiceError
-from .service import process
+from . import __version__
+from .errors import CallError, ServiceError
+from .service import process, wire
 
 if TYPE_CHECKING:
-    from http.client import HTTPResponse
-
     from .engine import Engine
 
 Record = dict[str, Any]
 Told = dict[str, list[str]]
 
-_PATIENCE = 120.0  # seconds for an answer; the service may be handing over 10,000 jobs
-_SILENCE = 30.0  # seconds after which a stream without a sign of life is taken for dead
-_TRIES = 5  # times in a row that the service may go away while it is asked
-_DYING = 1.0  # seconds between the tries
 _BEAT = 0.5  # seconds between looks, where there is no service to tell
 
 
 class Client:
     """Speaks to the service, which is started when there is something to move; what can be read is read without one."""
+
+    def __init__(self) -> None:
+        self.asked = False  # does a host ask something of a person? As of the last of the events
 
     def __repr__(self) -> str:
         return f"Client({process.find()!r})"
@@ -40,7 +36,7 @@ class Client:
     ) -> dict[str, Any]:
         """Run a workflow's file, or follow its newest run that has not ended; see launch.launch."""
         chosen = {"new": new, "jobs": list(jobs), "start": start, "failed": failed}
-        return cast(dict[str, Any], self._once("/runs", {"file": os.path.abspath(file), **chosen, **_variables()}))
+        return cast(dict[str, Any], wire.once("/runs", {"file": os.path.abspath(file), **chosen, **_variables()}))
 
     def runs(self) -> list[dict[str, Any]]:
         """Return a summary of each of the user's runs, the newest first."""
@@ -54,40 +50,60 @@ class Client:
 
         folder = store.find(run)
         if store.listed(folder) and (address := process.find()) and address.version == __version__:
-            return cast(dict[str, Any], self._ask("GET", f"/runs/{_id(run)}"))
+            return cast(dict[str, Any], wire.ask("GET", f"/runs/{_id(run)}"))
         return view.status(store.Store.open(folder))
 
     def cancel(self, run: str, jobs: Iterable[str] | None = None) -> list[str]:
         """Stop the named jobs, or all; return those that had not ended."""
-        return cast(list[str], self._ask("POST", f"/runs/{_id(run)}/cancel", {"jobs": _list(jobs)}))
+        return cast(list[str], wire.ask("POST", f"/runs/{_id(run)}/cancel", {"jobs": _list(jobs)}))
 
     def retry(self, run: str, jobs: Iterable[str] | None = None) -> list[str]:
         """Try once more the named jobs, or all that did not end well; return them, with the skipped ones below them."""
-        return cast(list[str], self._once(f"/runs/{_id(run)}/retry", {"jobs": _list(jobs), **_variables()}))
+        return cast(list[str], wire.once(f"/runs/{_id(run)}/retry", {"jobs": _list(jobs), **_variables()}))
 
     def delete(self, run: str) -> None:
         """Remove a run that has ended, with its folder."""
-        self._ask("DELETE", f"/runs/{_id(run)}")
+        wire.ask("DELETE", f"/runs/{_id(run)}")
 
     def change(self, run: str, file: Path | None = None) -> Told:
         """Make a going run follow its file, or another; return the names "added", "changed", "removed", "kept"."""
-        return cast(Told, self._ask("PUT", f"/runs/{_id(run)}/workflow", {"file": file and os.path.abspath(file)}))
+        return cast(Told, wire.ask("PUT", f"/runs/{_id(run)}/workflow", {"file": file and os.path.abspath(file)}))
 
     def define(self, run: str, job_name: str, mapping: Mapping[str, Any]) -> Told:
         """Add a job to a going run, or change it if it has not started."""
-        return cast(Told, self._ask("PUT", f"/runs/{_id(run)}/jobs/{_quote(job_name)}", {"definition": dict(mapping)}))
+        return cast(Told, wire.ask("PUT", f"/runs/{_id(run)}/jobs/{_quote(job_name)}", {"definition": dict(mapping)}))
 
     def remove(self, run: str, job_name: str) -> Told:
         """Take a job that has not started out of a going run."""
-        return cast(Told, self._ask("DELETE", f"/runs/{_id(run)}/jobs/{_quote(job_name)}"))
+        return cast(Told, wire.ask("DELETE", f"/runs/{_id(run)}/jobs/{_quote(job_name)}"))
 
-    def hosts(self) -> dict[str, dict[str, Any]]:
-        """Return the user's hosts as they are described, each with its "problem", or ''."""
+    def hosts(self, *, folder: Path | None = None) -> dict[str, dict[str, Any]]:
+        """Return the user's hosts as they are described, those in the folder's hosts.yaml too, each with its "problem", or ''."""
         if process.find():
-            return cast(dict[str, dict[str, Any]], self._ask("GET", "/hosts"))
+            return cast(dict[str, dict[str, Any]], wire.ask("GET", "/hosts" + (f"?folder={_quote(_absolute(folder))}" if folder else "")))
         from . import view
 
-        return view.hosts()
+        return view.hosts(folder=folder)
+
+    def check(self, host: str, *, folder: Path | None = None) -> Iterator[dict[str, Any]]:
+        """Try a host; yield its steps, see check.Step, and {} while one takes long. A connection that is made so is kept."""
+        path = f"/hosts/{_quote(host)}/check"
+        rest = b""
+        try:
+            with closing(wire.stream("POST", path, {"folder": _absolute(folder) if folder else None})) as pieces:
+                for piece in pieces:
+                    *lines, rest = (rest + piece).split(b"\n")
+                    yield from map(json.loads, lines)
+        except wire.cuts() as error:
+            raise ServiceError(f"the service went away meanwhile: {error}. See {process.log()}") from error
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Return what hosts ask of a person now: "id", "host", "text", "hidden" and "choices"."""
+        return cast(list[dict[str, Any]], wire.ask("GET", "/questions")) if process.find() else []
+
+    def answer(self, question: int, text: str | None) -> None:
+        """Answer a question, or withhold the answer by None; raise NotFound when it waits no more."""
+        wire.ask("POST", f"/questions/{question}", {"text": text})
 
     def log(
         self, run: str, job: str, *, stream: str = "out", attempt: int | None = None, offset: int = 0, limit: int = 65536
@@ -110,60 +126,27 @@ class Client:
                         tail.since, tries = record["n"], 0
                     yield record
                 return
-            except _cuts() as error:
-                if (tries := tries + 1) >= _TRIES:
+            except wire.cuts() as error:
+                if (tries := tries + 1) >= wire.TRIES:
                     raise ServiceError(f"the service does not stay up: {error}. See {process.log()}") from error
-                _settle()
+                wire.settle()
                 yield {}
 
     def close(self) -> None:
         """Let go; runs go on."""
 
-    # -- the wire -------------------------------------------------------------------------------------------------------
-    def _once(self, path: str, body: dict[str, Any]) -> Any:
-        """Ask for what must not happen twice, however often the answer gets lost."""
-        return self._ask("POST", path, {**body, "request": os.urandom(12).hex()}, mark=True)
-
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, mark: bool = False) -> Any:
-        """Ask the service, started if need be, and return its answer; ask again when it was killed meanwhile."""
-        for tries in range(1, _TRIES + 1):
-            again = {"again": True} if mark and tries > 1 else {}
-            try:
-                with closing(self._send(_PATIENCE, method, path, None if body is None else {**body, **again})) as response:
-                    text = response.read()
-                    return json.loads(text) if text else None
-            except TimeoutError as error:
-                raise ServiceError(f"the service does not answer within {_PATIENCE:g} s. See {process.log()}") from error
-            except _cuts() as error:
-                cause = error
-                _settle()
-        raise ServiceError(f"the service does not stay up: {cause}. See {process.log()}")
-
     def _stream(self, run: str, *, since: int) -> Iterator[Record]:
         """Yield records from the event stream until its end; raise ConnectionError when it was cut."""
-        with closing(self._send(_SILENCE, "GET", f"/runs/{_id(run)}/events?since={since}")) as response:
-            rest = b""
-            while piece := response.read1(1 << 20):
+        rest = b""
+        with closing(wire.stream("GET", f"/runs/{_id(run)}/events?since={since}")) as pieces:
+            for piece in pieces:
                 *messages, rest = (rest + piece).split(b"\n\n")
                 for message in messages:
                     if message.startswith(b"event: end"):
                         return
+                    self.asked = message.startswith(b": a question")
                     yield json.loads(message.partition(b"data: ")[2] or "{}")
         raise ConnectionError("the stream was cut")
-
-    def _send(self, timeout: float, method: str, path: str, body: dict[str, Any] | None = None) -> HTTPResponse:
-        from http.client import HTTPConnection
-
-        address = _current()
-        connection = HTTPConnection("127.0.0.1", address.port, timeout=timeout)
-        headers = {"Authorization": f"Bearer {address.secret}", "Connection": "close", "Content-Type": "application/json"}
-        text = None if body is None else json.dumps(body).encode()
-        connection.request(method, path, text, headers)
-        response = connection.getresponse()
-        if response.status >= 400:
-            with closing(response):
-                raise _error(response.status, response.read())
-        return response
 
 
 class Here:
@@ -197,7 +180,7 @@ class Here:
         from . import store, view
 
         execution = self._engine.executions.get(run)
-        return view.status(execution.store if execution else store.Store.open(store.find(run)), self._engine.problems)
+        return view.status(execution.store if execution else store.Store.open(store.find(run)), self._problems())
 
     def cancel(self, run: str, jobs: Iterable[str] | None = None) -> list[str]:
         """See Client.cancel; the jobs are stopped while `events` is read."""
@@ -235,11 +218,41 @@ class Here:
 
         return launch.remove(self._engine, run, job_name)
 
-    def hosts(self) -> dict[str, dict[str, Any]]:
+    def hosts(self, *, folder: Path | None = None) -> dict[str, dict[str, Any]]:
         """See Client.hosts."""
         from . import view
 
-        return view.hosts(self._engine.problems)
+        return view.hosts(self._problems(), folder=folder)
+
+    def check(self, host: str, *, folder: Path | None = None) -> Iterator[dict[str, Any]]:
+        """See Client.check."""
+        from dataclasses import asdict
+
+        from .hosts.check import Trial
+
+        for step in Trial(self._engine.hosts, host, folder):
+            yield asdict(step) if step else {}
+
+    @property
+    def asked(self) -> bool:
+        """See Client.asked."""
+        return bool(self._engine.hosts.questions.open())
+
+    def questions(self) -> list[dict[str, Any]]:
+        """See Client.questions. Runs are moved meanwhile: whoever asks a person asks here again and again."""
+        from dataclasses import asdict
+
+        self._engine.step()
+        return [asdict(question) for question in self._engine.hosts.questions.open()]
+
+    def answer(self, question: int, text: str | None) -> None:
+        """See Client.answer."""
+        self._engine.hosts.questions.answer(question, text)
+
+    def _problems(self) -> dict[str, str]:
+        from . import view
+
+        return {**self._engine.problems, **view.waiting(self._engine.hosts.questions)}
 
     def log(
         self, run: str, job: str, *, stream: str = "out", attempt: int | None = None, offset: int = 0, limit: int = 65536
@@ -275,6 +288,10 @@ def _list(jobs: Iterable[str] | None) -> list[str] | None:
     return None if jobs is None else list(jobs)
 
 
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)
+
+
 def _quote(word: str) -> str:
     from urllib.parse import quote
 
@@ -301,45 +318,3 @@ def _tail(run: str, since: int) -> Any:
     from . import store, view
 
     return view.Tail(store.find(run), since=since)
-
-
-def _cuts() -> tuple[type[Exception], ...]:
-    """What is raised when the service was killed, or has ended, while it was asked."""
-    from http.client import HTTPException
-
-    return ConnectionError, HTTPException
-
-
-def _settle() -> None:
-    """Let a service that is just ending come to its end: it hears nobody any more, and is still there."""
-    if address := process.find():
-        process.wait_for_end(address, timeout=_DYING)
-
-
-def _current() -> process.Address:
-    """Find the service, or start it. One of an earlier version is replaced: its runs go on under the new one."""
-    address = process.find() or process.start()
-    if address.version == __version__:
-        return address
-    if _numbers(address.version) > _numbers(__version__):
-        told = f"the service is of hybridnb {address.version}, this is {__version__}"
-        raise ServiceError(f"{told}: use the newer one here too, or end the service by 'hybridnb service stop'")
-    process.stop(address)
-    return process.start()
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(n) for n in re.findall(r"\d+", version)]
-
-
-def _error(status: int, text: bytes) -> HybridnbError:
-    """Rebuild the error that was raised in the service."""
-    try:
-        about = json.loads(text)
-        kind, message, problems = about["error"], about["message"], about["problems"]
-    except (ValueError, KeyError, TypeError):
-        return ServiceError(f"the service answers {status}: {text[:200].decode(errors='replace')}")
-    known = getattr(errors, kind, ServiceError)
-    if known is DefinitionError:
-        return DefinitionError(Problem(*p) for p in problems)
-    return cast(HybridnbError, known(message))

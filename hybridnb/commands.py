@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -15,6 +16,7 @@ from .errors import CallError, DefinitionError, NotFound, Problem, did_you_mean
 if TYPE_CHECKING:
     from .client import Client, Here
     from .document import Node
+    from .prompt import Prompt
     from .watch import Watch
 
 JOB_KEYS = ("state", "host", "attempt", "exit_code", "native_id", "submitted_at", "started_at", "ended_at", "progress", "log")
@@ -104,7 +106,7 @@ def status(asked: argparse.Namespace) -> int:
         _print_json(brief(told))
         return OK
     states = {name: job["state"] for name, job in told["jobs"].items()}
-    notes = [f"{place}: {why}" for place, why in told["problems"].items()]
+    notes = [show.trouble(place, why) for place, why in told["problems"].items()]
     lines = show.picture(told, states, told["jobs"].__getitem__, watch.screen(), body=show.table, notes=notes)
     print(*lines, "", f"record: {show.plain(logs.near(told['folder']))}", sep="\n")
     return OK
@@ -182,7 +184,7 @@ def _unknown_hosts(file: Path) -> Iterator[Problem]:
     from . import document
     from .hosts.config import Hosts
 
-    known = Hosts().entries()
+    known = Hosts().entries(file.absolute().parent)
     try:
         jobs = _field(document.compose(file.read_text(encoding="utf-8"), file=str(file)), "jobs")
     except (OSError, UnicodeDecodeError, DefinitionError):
@@ -237,12 +239,63 @@ def _write(out: Path | None, text: str) -> None:
 
 
 def hosts(_: argparse.Namespace) -> int:
-    """List the hosts."""
+    """List the hosts, those of a hosts.yaml in this folder too."""
     from . import show, watch
 
     with _client() as client:
-        print(*show.hosts(client.hosts(), watch.screen()), sep="\n")
+        print(*show.hosts(client.hosts(folder=Path()), watch.screen()), sep="\n")
     return OK
+
+
+def add_host(asked: argparse.Namespace) -> int:
+    """Put a host into the user's hosts.yaml."""
+    from .hosts import config, entries
+
+    given = {key: value for key in entries.KEYS if (value := getattr(asked, key, None)) is not None}
+    resources = {key: value for key in ("partition", "account", "qos", "time") if (value := getattr(asked, key))}
+    if asked.identity and not asked.identity.startswith("~"):
+        given["identity"] = os.path.abspath(asked.identity)
+    transport = {"transport": "wsl" if asked.distro else "ssh"}
+    entry = {**transport, **given, **({"resources": resources} if resources else {})}
+    entries.add(config.file(), asked.name, entry, replace=asked.replace)
+    print(f"host '{asked.name}' is in {config.file()}; try it by 'hybridnb hosts check {asked.name}'")
+    return OK
+
+
+def check_host(asked: argparse.Namespace) -> int:
+    """Try a host step by step; what it asks is asked here."""
+    from . import show, watch
+    from .prompt import Prompt, there
+
+    screen, redraws, failed = watch.screen(), watch.redraws(), 0
+    erase = "\r\x1b[K" if redraws else ""
+    with _client() as client:
+        prompt = Prompt(client)
+        for step in client.check(asked.name, folder=Path()):
+            if not step and there():
+                prompt.attend({asked.name}, pause=lambda: _erased(erase))
+            elif not step:
+                _withhold(client, prompt, asked.name)
+            elif step["ok"] is not None:
+                failed += not step["ok"]
+                print(erase + "\n".join(show.step(step, screen)), flush=True)
+            elif redraws:
+                print(erase + show.step(step, screen)[0], end="", flush=True)
+    told = "jobs can go there" if not failed else f"{show.number(failed, 'step')} failed"
+    print(f"host '{asked.name}': {told}")
+    return FAILED if failed else OK
+
+
+def _erased(erase: str) -> AbstractContextManager[None]:
+    print(erase, end="", flush=True)
+    return nullcontext()
+
+
+def _withhold(client: Client | Here, prompt: Prompt, host: str) -> None:
+    """Let nobody wait for an answer that nobody can give."""
+    for question in prompt.fresh({host}):
+        print(f"host '{host}' asks '{' '.join(question['text'].split())}': do this on a terminal to answer", file=sys.stderr)
+        client.answer(question["id"], None)
 
 
 def service(asked: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from .errors import DefinitionError, HostError, NotFound, StoreError
 from .execution import Execution
 from .hosts.attempts import Report, Submission
 from .hosts.config import Hosts
+from .hosts.host import Host
 from .journal import Record
 from .model import Workflow
 from .run import Run
@@ -54,7 +55,7 @@ class Engine:
     ) -> Store:
         """Freeze a workflow into a new run and start moving it; the next step submits what is ready."""
         for name in {job.host for job in workflow.jobs.values()}:
-            self.hosts.known(name)
+            self.hosts.known(name, source.absolute().parent)
         variables = environment.capture() if variables is None else variables
         store = Store.create(workflow, source, variables=variables, runs=runs, request=request)
         self._adopt(store)
@@ -141,6 +142,7 @@ class Engine:
         for host in self.hosts.open():
             for report in host.hear():
                 self._note(report)
+            self._trouble(host)
         for execution in list(self.executions.values()):
             self._hand_over(execution)
         self._look()
@@ -175,19 +177,22 @@ class Engine:
     def _active(execution: Execution) -> bool:
         return not execution.run.ended_at
 
+    def _trouble(self, host: Host) -> None:
+        """Keep what a host says of itself; what it refused us itself goes when it is asked again."""
+        if host.problem:
+            self.problems[host.name] = host.problem
+        elif host.name not in self._again:
+            self.problems.pop(host.name, None)
+
     def _note(self, report: Report) -> None:
         for execution in self.executions.values():
             if execution.knows(report.key):
-                execution.hear(report, self._read)
+                execution.hear(report)
                 return
 
-    def _read(self, host: str, path: str, offset: int, limit: int) -> bytes:
-        """Read a piece of a log. One that cannot be read tells no progress, and holds nothing up."""
-        try:
-            return self.hosts.get(host).read(path, offset, limit)
-        except _REFUSALS as error:
-            self.problems[host] = str(error)
-            return b""
+    def _host(self, name: str, execution: Execution) -> Host:
+        """Return the host that a run means by a name."""
+        return self.hosts.get(name, Path(execution.run.folder))
 
     def _hand_over(self, execution: Execution) -> None:
         for host, submissions in execution.ready().items():
@@ -198,9 +203,9 @@ class Engine:
         for host in list(self._unsent):
             self._talk(host, self._submit)
         for host in list(execution.withdrawals):
-            self._talk(host, lambda h: self.hosts.get(h).withdraw(execution.withdrawals[h]), execution.withdrawals)
+            self._talk(host, lambda h: self._host(h, execution).withdraw(execution.withdrawals[h]), execution.withdrawals)
         for host in list(execution.cancels):
-            self._talk(host, lambda h: self.hosts.get(h).cancel(execution.cancels[h]), execution.cancels)
+            self._talk(host, lambda h: self._host(h, execution).cancel(execution.cancels[h]), execution.cancels)
 
     def _talk(self, host: str, say: Callable[[str], None], waiting: dict[str, list[str]] | None = None) -> None:
         """Say something to a host that may refuse; it is said again later, which is harmless."""
@@ -215,23 +220,23 @@ class Engine:
             self.problems[host] = str(error)
             self._again[host] = (time.monotonic() + wait, min(2 * wait, _BACKOFF[1]))
             return
-        self.problems.pop(host, None)
         self._again.pop(host, None)
         if waiting is not None:
             del waiting[host]
 
     def _submit(self, host: str) -> None:
         """Hand over what waits for a host, run by run: one whose folder cannot be written is not to hold up the others."""
-        place, refused = self.hosts.get(host), None
+        refused = None
         for execution in {id(e): e for e, _ in self._unsent[host]}.values():
             batch = [s for e, s in self._unsent[host] if e is execution]
             try:
-                place.submit(batch)
-            except HostError as error:
+                place = self._host(host, execution)
+                if place.submit(batch):
+                    execution.submitted(batch)
+            except _REFUSALS as error:
                 refused = error
                 continue
-            execution.submitted(batch)
-            self._describe(execution.store, host)
+            self._describe(execution.store, host, place)
             self._unsent[host] = [(e, s) for e, s in self._unsent[host] if e is not execution]
         if refused:
             raise refused
@@ -242,12 +247,13 @@ class Engine:
         if time.monotonic() - self._looked < _TICK:
             return
         self._looked = time.monotonic()
-        used = set()
+        used: dict[str, Execution] = {}
         for execution in self.executions.values():
-            execution.scan_running(self._read)
-            used |= {a.host for a in execution.run.unfinished()} if self._active(execution) else set()
-        for name in used:
-            self._talk(name, lambda h: self.hosts.get(h).tend())
+            execution.scan_running()
+            if self._active(execution):
+                used.update({a.host: execution for a in execution.run.unfinished()})
+        for name, execution in used.items():
+            self._talk(name, lambda h, execution=execution: self._host(h, execution).tend())  # type: ignore[misc]
 
     def _save(self) -> None:
         for execution in self.executions.values():
@@ -290,11 +296,10 @@ class Engine:
 
         self._pool.submit(work_then_tell)
 
-    def _describe(self, store: Store, host: str) -> None:
+    def _describe(self, store: Store, host: str, place: Host) -> None:
         if (store.run.id, host) in self._described or f"host {host}" in store.run.facts:
             return
         self._described.add((store.run.id, host))
-        place = self.hosts.get(host)
         self._later(store, lambda: {"event": "facts", "facts": {f"host {host}": place.facts()}})
 
 

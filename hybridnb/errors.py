@@ -43,6 +43,14 @@ class HostError(HybridnbError):
     """A host refused, or could not do, what was asked of it."""
 
 
+class Unreachable(HostError):
+    """A host cannot be reached now, or was lost on the way; another try may help."""
+
+
+class Refused(HostError):
+    """A host refused the login, or we refused the host: only a person can help."""
+
+
 class StoreError(HybridnbError):
     """A run's folder cannot be read or written: full, read-only, damaged, gone. `run` is its id, where one is concerned."""
 

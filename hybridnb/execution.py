@@ -16,8 +16,6 @@ from .progress import Progress, scan
 from .run import Attempt, State
 from .store import Store
 
-Read = Callable[[str, str, int, int], bytes]  # host, path, offset, limit
-
 _CHUNK = 1 << 20  # bytes of a log read at once
 _FAR = 64  # chunks: what is further ahead is scanned later, or, at the end, but for its last chunk never
 
@@ -53,13 +51,13 @@ class Execution:
         """All that was submitted."""
         return self._jobs.keys()
 
-    def hear(self, report: Report, read: Read) -> None:
+    def hear(self, report: Report) -> None:
         """Take a host's report in."""
         name = self._jobs[report.key]
         attempt = self._attempt(name, report)
         match report.what:
             case State():
-                self._state(attempt, report, read)
+                self._state(attempt, report)
             case "withdrawn":
                 self._withdrawn(attempt, report)
             case "kept":
@@ -83,14 +81,15 @@ class Execution:
         assert made
         return made
 
-    def _state(self, attempt: Attempt, report: Report, read: Read) -> None:
+    def _state(self, attempt: Attempt, report: Report) -> None:
         assert isinstance(report.what, State)
-        if attempt.state.final or (attempt.state is report.what):
+        if attempt.state.final or not report.what.follows(attempt.state):
+            self._reason(attempt, report)
             return
         if report.what.final or report.what is State.RUNNING:
             self._stays(attempt.job)
         if report.what.final:
-            self.scan(attempt, read, to_the_end=True)
+            self.scan(attempt, to_the_end=True)
         known = {"exit_code": report.exit_code, "native_id": report.native_id, "reason": report.reason, "retries": report.again}
         record = {"event": "state", "job": attempt.job, "attempt": attempt.number, "state": report.what.value, "at": report.at}
         self.store.note({**record, **{k: v for k, v in known.items() if v or v == 0 and v is not False}})
@@ -99,6 +98,11 @@ class Execution:
         elif report.what.final and not report.again:
             self._checksums(attempt, "outputs")
             self.consider(self._children.get(attempt.job, ()))
+
+    def _reason(self, attempt: Attempt, report: Report) -> None:
+        """Note what keeps an attempt where it is, when that has changed."""
+        if attempt.state is report.what and not attempt.state.final and report.reason != attempt.reason:
+            self.store.note({"event": "reason", "job": attempt.job, "attempt": attempt.number, "reason": report.reason})
 
     def _stays(self, name: str) -> None:
         """It was too late to withdraw the job: what waits for it may follow it."""
@@ -138,18 +142,18 @@ class Execution:
                 self._checksums(attempt, "outputs")
 
     # -- progress -------------------------------------------------------------------------------------------------------
-    def scan_running(self, read: Read) -> None:
+    def scan_running(self) -> None:
         """Look for progress in the logs of what runs."""
         if self.run.counts[State.RUNNING]:
             for attempt in list(self.run.unfinished()):
                 if attempt.state is State.RUNNING:
-                    self.scan(attempt, read)
+                    self.scan(attempt)
 
-    def scan(self, attempt: Attempt, read: Read, *, to_the_end: bool = False) -> None:
+    def scan(self, attempt: Attempt, *, to_the_end: bool = False) -> None:
         """Read what is new in an attempt's logs and record the progress that it tells."""
         told = Progress()
         for stream in ("out", "err"):
-            told = told.then(self._scan(attempt, stream, read, to_the_end=to_the_end))
+            told = told.then(self._scan(attempt, stream, to_the_end=to_the_end))
         if not told:
             return
         record: Record = {"event": "progress", "job": attempt.job, "attempt": attempt.number}
@@ -160,18 +164,18 @@ class Execution:
         if len(record) > 3:
             self.store.note(record)
 
-    def _scan(self, attempt: Attempt, stream: str, read: Read, *, to_the_end: bool) -> Progress:
+    def _scan(self, attempt: Attempt, stream: str, *, to_the_end: bool) -> Progress:
         place = (attempt.job, attempt.number, stream)
-        path, told = f"{self.store.folder}/jobs/{attempt.job}/{attempt.number}/{stream}", Progress()
+        path, told = self.store.log(attempt, stream), Progress()
         for _ in range(_FAR):
-            piece = read(attempt.host, path, self._offsets.get(place, 0), _CHUNK)
+            piece = _piece(path, self._offsets.get(place, 0))
             whole = len(piece) if to_the_end and len(piece) < _CHUNK else piece.rfind(b"\n") + 1 or (len(piece) if len(piece) == _CHUNK else 0)
             told = told.then(scan(piece[:whole]))
             self._offsets[place] = self._offsets.get(place, 0) + whole
             if not whole or len(piece) < _CHUNK:
                 break
         else:
-            told = told.then(scan(read(attempt.host, path, -_CHUNK, _CHUNK))) if to_the_end else told
+            told = told.then(scan(_piece(path, -_CHUNK))) if to_the_end else told
         if to_the_end:
             self._offsets.pop(place, None)
         return told
@@ -240,6 +244,7 @@ class Execution:
             after=tuple(above),
             work=self.run.folder,
             environment=self._environment,
+            known=attempt.state is not State.SUBMITTING,
         )
         self._jobs[made.key] = job.name
         return made
@@ -373,6 +378,17 @@ class Execution:
     def finish(self) -> None:
         """Record that the run has ended."""
         self.store.note({"event": "finished", "state": self.run.state.value})
+
+
+def _piece(path: Path, offset: int) -> bytes:
+    """Read a piece of a log, below 0 from its end. One that cannot be read tells no progress, and holds nothing up."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            if offset:
+                file.seek(offset if offset > 0 else max(0, os.fstat(file.fileno()).st_size + offset))
+            return file.read(_CHUNK) or b""
+    except OSError:
+        return b""
 
 
 def _mapping(job: Job | None) -> dict[str, Any] | None:

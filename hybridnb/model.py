@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from math import inf, isfinite
 from typing import Any
@@ -84,6 +84,11 @@ class Resources:
     gpus: str | None = None  # "1", "a100:2"
     mem: str | None = None  # per node: "4G", "500M"
     sbatch: tuple[str, ...] = ()  # any further options, as sbatch spells them
+
+    def over(self, defaults: Resources) -> Resources:
+        """Return these, with the defaults where nothing is said; further options of sbatch add up."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(defaults, **{**chosen, "sbatch": defaults.sbatch + self.sbatch})
 
 
 @dataclass(frozen=True, slots=True)

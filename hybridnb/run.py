@@ -43,10 +43,14 @@ class State(Enum):
         return self in _ACTIVE
 
 
+    def follows(self, other: State) -> bool:
+        """May an attempt go from the other state to this one? What is told late, or twice, does not move it back."""
+        return _RANK.get(self, 0) > _RANK.get(other, 0)
+
+
 _FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.SKIPPED, State.LOST})
 _ACTIVE = frozenset({State.SUBMITTING, State.QUEUED, State.RUNNING, State.CANCELLING})
 _STATES = {state.value: state for state in State}
-# A report that comes late, or twice, must not move an attempt back.
 _RANK = {State.SUBMITTING: 1, State.QUEUED: 2, State.RUNNING: 3, State.CANCELLING: 4, **dict.fromkeys(_FINAL, 5)}
 
 
@@ -247,7 +251,7 @@ class Run:
     def _on_state(self, record: Record) -> None:
         name, state = record["job"], _STATES[record["state"]]
         attempt = self.attempt(name, record["attempt"])
-        if attempt is None or _RANK[state] <= _RANK[attempt.state]:
+        if attempt is None or not state.follows(attempt.state):
             return
         attempt.state = state
         attempt.reason = record.get("reason", "")
@@ -261,6 +265,11 @@ class Run:
             attempt.ended_at = record["at"]
         if attempt is self.attempts[name][-1] and not record.get("retries"):
             self._set(name, state)
+
+    def _on_reason(self, record: Record) -> None:
+        """What keeps an attempt where it is."""
+        if (attempt := self.attempt(record["job"], record["attempt"])) and not attempt.state.final:
+            attempt.reason = record["reason"]
 
     def _on_ended(self, record: Record) -> None:
         """Jobs that ended without being tried: skipped, or cancelled while they waited."""

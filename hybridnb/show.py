@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 from .drawing import Look
@@ -91,6 +92,14 @@ def fit(text: str, width: int) -> str:
     return f"{head}…{tail}" if width > 0 else ""
 
 
+def folded(text: str, width: int, *, indent: str = "  ") -> list[str]:
+    """Break a text into lines that fit; those below the first are indented."""
+    if not width or columns(text) <= width:
+        return [plain(text)]
+    room = max(width, len(indent) + 10)
+    return [fit(line, room) for line in wrap(plain(text), room, subsequent_indent=indent)]
+
+
 def _first(characters: Iterable[str], width: int) -> str:
     taken = ""
     for character in characters:
@@ -138,6 +147,11 @@ def elapsed(start: str | None, end: str | None) -> str:
 def number(count: int, word: str) -> str:
     """Say "1 job", "2 jobs"."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def trouble(place: str, why: str) -> str:
+    """Say what is wrong with a host or a run, which is named once."""
+    return plain(why if why.startswith(f"host '{place}'") else f"{place}: {why}")
 
 
 def metrics(job: Status) -> str:
@@ -254,14 +268,15 @@ def picture(
 ) -> list[str]:
     """Show a run: how far it is as a whole, then its jobs; on a screen too low for all, those that fail or run."""
     tally = Counter(states.values())
-    room = max(3, screen.height - 8 - len(notes)) if screen.height else len(states)
+    told = [line for note in notes for line in folded(note, screen.width)]
+    room = max(3, screen.height - 8 - len(told)) if screen.height else len(states)
     names = pressing(states, room)
     lines = [*_summary(head, tally, screen), ""]
     if names:
         lines += body({name: job(name) for name in names}, screen)
     if names and (left := len(states) - len(names)):
         lines.append(screen.paint(f"and {number(left, 'more job')}", DIM))
-    return [*lines, *(screen.paint(fit(plain(note), screen.width or len(note)), WARNING) for note in notes)]
+    return [*lines, *(screen.paint(line, WARNING) for line in told)]
 
 
 def _summary(head: Mapping[str, Any], tally: Mapping[str, int], screen: Screen) -> Iterator[str]:
@@ -318,9 +333,26 @@ def runs(told: Sequence[Mapping[str, Any]], screen: Screen) -> list[str]:
 
 def hosts(told: Mapping[str, Mapping[str, Any]], screen: Screen) -> list[str]:
     """List hosts, one a line."""
-    head = (Column("host"), Column("transport"), Column("scheduler"), Column("slots", right=True), Column("", least=16, clip=True))
-    rows = [[name, str(h["transport"]), str(h["scheduler"]), str(h.get("slots", "")), h["problem"]] for name, h in told.items()]
-    return grid(head, rows, screen)
+    head = (
+        *(Column("host"), Column("transport"), Column("scheduler"), Column("address", leaves=1, least=12)),
+        *(Column("slots", leaves=2, right=True), Column("", least=16, clip=True)),
+    )
+    keys = ("transport", "scheduler", "address", "slots", "problem")
+    return grid(head, [[name, *(str(host.get(key, "")) for key in keys)] for name, host in told.items()], screen)
+
+
+def step(told: Mapping[str, Any], screen: Screen) -> list[str]:
+    """Show one step of trying a host: how it went, what was found, how long it took, and what to do."""
+    state = {None: "waiting", True: "done", False: "failed"}[told["ok"]]
+    took = f" ({_brief(told['seconds'])})" if told["seconds"] else ""
+    lines = folded(f"{screen.symbol(state)} {told['what']:<10}  {told['told']}{took}", screen.width, indent=" " * 14)
+    lines[0] = screen.paint(lines[0][:1], SIGNS[state].style) + lines[0][1:]
+    advice = folded(f"{'→' if screen.unicode else '>'} {told['advice']}", max(0, screen.width - 14)) if told["advice"] else []
+    return [*lines, *(" " * 14 + screen.paint(line, WARNING) for line in advice)]
+
+
+def _brief(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else span(seconds)
 
 
 def look(job: Status) -> Look:

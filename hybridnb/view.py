@@ -12,7 +12,9 @@ from typing import Any
 
 from . import store
 from .errors import CallError, NotFound, StoreError
+from .hosts import entries
 from .hosts.config import Hosts
+from .hosts.questions import Questions
 from .journal import Record, parse
 from .model import about_name
 from .store import Store
@@ -103,11 +105,18 @@ def _last(folder: Path) -> int:
     return next((n for n in numbers if (folder / str(n) / "out").exists()), numbers[0] if numbers else 1)
 
 
-def hosts(problems: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """Return the user's hosts as they are described, each with its "problem", or ''."""
+def hosts(problems: Mapping[str, str] | None = None, *, folder: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Return the user's hosts, those described in the folder too, as they are described, each with its "problem", or ''."""
     known = problems or {}
     described = {"transport": "local", "scheduler": "process"}
-    return {name: {**described, **entry, "problem": known.get(name, "")} for name, entry in Hosts().entries().items()}
+    found = Hosts().entries(folder)
+    return {name: {**described, **entries.plain(entry), "problem": known.get(name, "")} for name, entry in found.items()}
+
+
+def waiting(questions: Questions) -> dict[str, str]:
+    """Return which hosts wait for a person's answer, and to what."""
+    how = "answer by 'hybridnb hosts check {}'"
+    return {q.host: f"waits for an answer: {' '.join(q.text.split())}; {how.format(q.host)}" for q in questions.open()}
 
 
 class Tail:

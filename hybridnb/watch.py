@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import show
+from . import prompt, show
 from .journal import Record
 from .run import Attempt, Run, State
 from .store import Store
@@ -31,11 +33,12 @@ _FEW = 3  # jobs that are queued at once and told one by one
 
 
 class Watch:
-    """Takes a run's records in. This one shows nothing."""
+    """Takes a run's records in. This one shows nothing, and says on standard error what a person has to know."""
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder, Run())
         self.seen = 0
+        self._problems: dict[str, str] = {}
 
     @property
     def run(self) -> Run:
@@ -48,9 +51,21 @@ class Watch:
 
     def tell(self, text: str) -> None:
         """Say something that is in no record."""
+        print(show.plain(text), file=sys.stderr, flush=True)
 
     def problems(self, problems: Mapping[str, str]) -> None:
-        """Say why the run does not move; without any, that it does again."""
+        """Say why the run does not move, once, and that it does again. How often something was tried is no news."""
+        now = {place: re.sub(r"\d+", "0", why) for place, why in problems.items()}
+        for place, why in problems.items():
+            if self._problems.get(place) != now[place]:
+                self.tell(f"{time.strftime('%H:%M:%S')} {show.trouble(place, why)}")
+        for place in self._problems.keys() - now.keys():
+            self.tell(f"{time.strftime('%H:%M:%S')} {place}: this is over")
+        self._problems = now
+
+    def paused(self) -> AbstractContextManager[object]:
+        """Leave the terminal to somebody else meanwhile."""
+        return nullcontext()
 
     def end(self, told: Mapping[str, Any]) -> None:
         """Sum up, given the status of the run that has ended."""
@@ -65,10 +80,6 @@ class Watch:
 class Lines(Watch):
     """Prints a line for each change of a state."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._problems: dict[str, str] = {}
-
     def take(self, record: Record) -> None:
         before = self.run.states.get(record.get("job", ""))
         super().take(record)
@@ -82,12 +93,6 @@ class Lines(Watch):
         jobs = told["jobs"]
         words = show.count(Counter(job["state"] for job in jobs.values()), screen())
         print(f"{show.number(len(jobs), 'job')} in {show.elapsed(told['created_at'], told['ended_at'])}: {words}", flush=True)
-
-    def problems(self, problems: Mapping[str, str]) -> None:
-        for place, why in problems.items():
-            if self._problems.get(place) != why:
-                print(time.strftime("%H:%M:%S"), show.plain(f"{place}: {why}"), flush=True)
-        self._problems = dict(problems)
 
 
 def _lines(run: Run, record: Record, before: State | None) -> Iterator[str]:
@@ -169,9 +174,21 @@ class Live(Watch):
         self._hint = text
 
     def problems(self, problems: Mapping[str, str]) -> None:
-        self._notes = [f"{place}: {why}" for place, why in problems.items()]
+        self._notes = [show.trouble(place, why) for place, why in problems.items()]
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._start()
 
     def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def _start(self) -> None:
         from rich.console import Console
         from rich.live import Live as Canvas
 
@@ -183,7 +200,6 @@ class Live(Watch):
             redirect_stderr=False,
         )
         self._live.start()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._hint, self._notes = "", []
@@ -254,7 +270,7 @@ def catch_up(watch: Watch, client: Client | Here, run: str) -> None:
 
 def follow(watch: Watch, client: Client | Here, run: str, *, interrupts: Interrupts | None = None) -> State:
     """Show the run until it ends; with `interrupts`, the first one cancels it. Return how it ended."""
-    cancelled, asked = False, time.monotonic()
+    cancelled, asked, asking = False, time.monotonic(), prompt.Prompt(client)
     for record in client.events(run, since=watch.seen):
         if record:
             watch.take(record)
@@ -262,7 +278,17 @@ def follow(watch: Watch, client: Client | Here, run: str, *, interrupts: Interru
             cancelled = True
             watch.tell("asking the jobs to stop; Ctrl-C again leaves them to themselves")
             client.cancel(run)
-        if time.monotonic() - asked > _STUCK and (watch.run.counts[State.SUBMITTING] or not record):
+        unanswered = not record and client.asked and _attend(asking, watch)
+        if unanswered or (time.monotonic() - asked > _STUCK and (watch.run.counts[State.SUBMITTING] or not record)):
             asked = time.monotonic()
             watch.problems(client.status(run)["problems"])
     return watch.run.state
+
+
+def _attend(asking: prompt.Prompt, watch: Watch) -> bool:
+    """Ask what the run's hosts ask; True when nobody is there, and it is to be told once how else to answer."""
+    hosts = {job.host for job in watch.run.jobs.values()}
+    if not prompt.there():
+        return bool(asking.fresh(hosts))
+    asking.attend(hosts, pause=watch.paused)
+    return False

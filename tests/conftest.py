@@ -6,11 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
+
+from testbed.processes import end_those_of
+
+pytest_plugins = ["testbed.fixtures"]
 
 CI = os.environ.get("CI", "").lower() == "true"
 
@@ -24,33 +26,6 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     if any(folder.iterdir()):
         end_those_of(folder)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def end_those_of(folder: Path) -> None:
-    """Kill what was started with this HYBRIDNB_HOME (the service, runners, whatever follows them) and all that it started."""
-    for _ in range(5):
-        if not (theirs := [p for process in psutil.process_iter() if knows(process, folder) for p in family(process)]):
-            break
-        for process in theirs:
-            with suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(theirs, timeout=2)
-
-
-def knows(process: psutil.Process, folder: Path) -> bool:
-    """Does another process have the folder among its words or as its HYBRIDNB_HOME?"""
-    with suppress(psutil.Error, OSError):
-        words = process.cmdline()
-        return process.pid != os.getpid() and (
-            any(str(folder) in word for word in words) or process.environ().get("HYBRIDNB_HOME") == str(folder)
-        )
-    return False
-
-
-def family(process: psutil.Process) -> list[psutil.Process]:
-    with suppress(psutil.Error):
-        return [process, *process.children(recursive=True)]
-    return []
 
 
 def skipped(session: pytest.Session) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import end_those_of
+from testbed.processes import end_those_of
 
 pytest_plugins = ["pytester"]
 
@@ -52,6 +52,7 @@ def test_on_ci_a_skipped_test_fails_the_run(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, status: pytest.ExitCode
 ) -> None:
     monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # its conftest has the testbed at hand
     pytester.makeconftest((Path(__file__).parent / "conftest.py").read_text())
     pytester.makepyfile("import pytest\n\ndef test_one(): pytest.skip('no')\n\ndef test_two(): pass\n")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")

@@ -125,6 +125,8 @@ class World:
 class ModelHost:
     """The engine's side of it; a new one after each crash."""
 
+    problem = ""
+
     def __init__(self, world: World) -> None:
         self.name = "local"
         self.world = world
@@ -134,7 +136,7 @@ class ModelHost:
     def limit(self, *, slots: int, grace: float) -> None:
         pass
 
-    def submit(self, submissions: Sequence[Submission]) -> None:
+    def submit(self, submissions: Sequence[Submission]) -> bool:
         fault = self.world.talk()
         for s in submissions:
             if s.key in self.world.tasks:
@@ -143,6 +145,7 @@ class ModelHost:
                 self.world.tasks[s.key] = Task(s, s.attempt)
         self.world.settle()
         self.world.after(fault)
+        return True
 
     def cancel(self, keys: Iterable[str]) -> None:
         fault = self.world.talk()
@@ -177,9 +180,6 @@ class ModelHost:
     def forget(self, keys: Iterable[str]) -> None:
         pass
 
-    def read(self, path: str, offset: int, limit: int) -> bytes:
-        return b""
-
     def facts(self) -> dict[str, object]:
         return {}
 
@@ -192,10 +192,10 @@ class ModelHosts(Hosts):
         super().__init__()
         self.host = ModelHost(world)
 
-    def known(self, name: str) -> dict[str, object]:
+    def known(self, name: str, folder: Path | None = None) -> dict[str, object]:
         return {}
 
-    def get(self, name: str) -> ModelHost:
+    def get(self, name: str, folder: Path | None = None) -> ModelHost:
         return self.host
 
     def open(self) -> list[ModelHost]:  # type: ignore[override]

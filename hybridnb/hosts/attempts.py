@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from shlex import quote
+from shlex import quote, split
 from typing import Any
 
 from ..model import Dependency, Job
@@ -26,7 +26,11 @@ class Submission:
     script: str
     after: tuple[tuple[str, Dependency], ...] = ()  # edges whose parent is on this host too: the parent's key, the edge
     work: str = "."  # where the script runs
+    own: bool = False  # that folder is ours to make
+    known: bool = False  # the host had it already when this was written
     environment: str = ""  # a file of exports that the script starts with
+    setup: tuple[str, ...] = ()  # shell lines that come before the command
+    shell: str = ""  # the words of the shell for them, such as "bash -l"
 
     @property
     def key(self) -> str:
@@ -68,8 +72,11 @@ def spec(submission: Submission, *, grace: float) -> str:
     own = {"HYBRIDNB_RUN": submission.run, "HYBRIDNB_JOB": job.name}
     lines += [f"export {name}={quote(value)}" for name, value in {**own, **variables(job.params), **job.env}.items()]
     lines.append('export HYBRIDNB_ATTEMPT="${hybridnb_here##*/}" HYBRIDNB_PARAMS="${hybridnb_here%/*}/params.json"')
-    lines.append(f"cd {quote(submission.work)} || exit 72")  # sysexits.h EX_OSFILE
-    lines += command(job, submission.script)
+    work = quote(submission.work)
+    if submission.own:
+        lines.append(f"[ -d {work} ] || mkdir -p {work}")
+    lines.append(f"cd {work} || exit 72")  # sysexits.h EX_OSFILE
+    lines += [*command(job, submission.script), *_prelude(submission)]
     return "\n".join(lines) + "\n"
 
 
@@ -104,6 +111,15 @@ def command(job: Job, script: str) -> list[str]:
         beside = str(PurePosixPath(job.file or "").parent)
         lines.insert(0, f'export PYTHONPATH="$PWD"/{quote(beside)}"${{PYTHONPATH:+:$PYTHONPATH}}"')
     return lines
+
+
+def _prelude(submission: Submission) -> list[str]:
+    """Have a shell do the set-up of the host before the command: `module` and `conda activate` want bash, and often a login shell."""
+    if not (submission.setup or submission.shell):
+        return []
+    words = " ".join(map(quote, split(submission.shell))) or '"$hybridnb_shell"'
+    lines = "\n".join([*submission.setup, 'exec "$@"'])
+    return [f'set -- {words} -c {quote(lines)} hybridnb "$@"']
 
 
 def _interpreter(script: str) -> list[str]:

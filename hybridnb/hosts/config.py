@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import document, home
-from ..document import Node, Scalar
-from ..errors import DefinitionError, NotFound, Problem, did_you_mean
-from ..grammar import Reader
-from ..model import about_name
+from .. import home
+from ..errors import DefinitionError, NotFound, did_you_mean
+from . import entries
+from .entries import Entry
 from .host import Host, PlainHost
 from .local import LocalTransport
+from .questions import Questions
 
-_TRANSPORTS = {"local": LocalTransport}
-_SCHEDULERS = ("process",)
+_LIMITS = ("slots", "grace")  # a host that is open takes these over
+
+Sign = tuple[int, ...]  # what changes when a file is written; () without one
 
 
 def cores() -> int:
@@ -24,38 +25,54 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def file() -> Path:
+    """The user-level hosts.yaml."""
+    return home.config() / "hosts.yaml"
+
+
 class Hosts:
-    """All hosts by name, opened when first needed."""
+    """All hosts by name, opened when first needed. A name may mean another host in another folder, that of a workflow."""
 
     def __init__(self, *, file: Path | None = None) -> None:
         self.wake: Callable[[], None] = lambda: None
-        self._file = file or home.config() / "hosts.yaml"
-        self._open: dict[str, Host] = {}
+        self.questions = Questions()
+        self.questions.changed = lambda: self.wake()
+        self._file = file
+        self._texts: dict[Path, tuple[Sign, dict[str, Entry]]] = {}
+        self._open: dict[tuple[str, str], Host] = {}
+        self._last: dict[tuple[str, Path | None], Host] = {}
 
     def __repr__(self) -> str:
         return f"Hosts({sorted(self.entries())})"
 
-    def entries(self) -> dict[str, dict[str, Any]]:
-        """What the file says of each host; `local` with this machine's cores when it does not say otherwise."""
-        return {"local": {}, **_read(self._file)}
+    def entries(self, folder: Path | None = None) -> dict[str, Entry]:
+        """What the user-level file says of each host, or instead the one in the folder; `local` is always there."""
+        found = {"local": {}, **self._read(self._user_level())}
+        return found if folder is None else {**found, **self._read(folder / "hosts.yaml")}
 
-    def known(self, name: str) -> dict[str, Any]:
+    def known(self, name: str, folder: Path | None = None) -> Entry:
         """Return a host's entry, which a host that is open follows from now on; raise NotFound with the known ones."""
-        entries = self.entries()
-        if name not in entries:
-            near = did_you_mean(name, entries) or "."
-            raise NotFound(f"host '{name}' is not known{near} Known are {', '.join(sorted(entries))}; describe it in {self._file}")
-        if name in self._open:
-            self._open[name].limit(**_limits(entries[name]))
-        return entries[name]
+        known = self.entries(folder)
+        if name not in known:
+            near = did_you_mean(name, known) or "."
+            raise NotFound(f"host '{name}' is not known{near} Known are {', '.join(sorted(known))}; describe it in {self._user_level()}")
+        if host := self._open.get(_key(name, known[name])):
+            host.limit(**limits(known[name]))
+        return known[name]
 
-    def get(self, name: str) -> Host:
-        """Return the host, opened."""
-        if name not in self._open:
-            entry = self.known(name)
-            transport = _TRANSPORTS[entry.get("transport", "local")](name)
-            self._open[name] = PlainHost(name, transport, directory=str(home.state()), wake=lambda: self.wake(), **_limits(entry))
-        return self._open[name]
+    def get(self, name: str, folder: Path | None = None) -> Host:
+        """Return the host, opened. While its entry cannot be read, it is the one that it was."""
+        try:
+            entry = self.known(name, folder)
+        except (DefinitionError, NotFound):
+            if last := self._last.get((name, folder)):
+                return last
+            raise
+        key = _key(name, entry)
+        if key not in self._open:
+            self._open[key] = self._make(name, entry)
+        self._last[name, folder] = self._open[key]
+        return self._open[key]
 
     def open(self) -> list[Host]:
         """The hosts that are open."""
@@ -66,62 +83,44 @@ class Hosts:
         for host in self._open.values():
             host.close()
         self._open.clear()
+        self._last.clear()
+
+    def _make(self, name: str, entry: Entry) -> Host:
+        if plain(entry):
+            return PlainHost(name, LocalTransport(name), directory=str(home.state()), wake=lambda: self.wake(), **limits(entry))
+        from . import build
+
+        return build.far(name, entry, questions=self.questions, wake=lambda: self.wake())
+
+    def _user_level(self) -> Path:
+        return self._file or file()
+
+    def _read(self, path: Path) -> dict[str, Entry]:
+        """Read a file, unless it is as it was: hosts are asked for again and again."""
+        sign = _sign(path)
+        known = self._texts.get(path)
+        if known is None or known[0] != sign:
+            known = self._texts[path] = sign, entries.read(path)
+        return known[1]
 
 
-def _limits(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {"slots": entry.get("slots", cores()), "grace": entry.get("grace", 10)}
+def limits(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how many attempts a host takes at once (0: as many as it sees fit), and the seconds from the request to stop until the kill."""
+    return {"slots": entry.get("slots", cores() if plain(entry) else 0), "grace": entry.get("grace", 10)}
 
 
-def _read(file: Path) -> dict[str, dict[str, Any]]:
-    """Read what hosts.yaml says of each host; raise DefinitionError with everything that is wrong, each with its line."""
+def plain(entry: Mapping[str, Any]) -> bool:
+    """Is this the machine itself, without a scheduler?"""
+    return (entry.get("transport", "local"), entry.get("scheduler", "process")) == ("local", "process")
+
+
+def _key(name: str, entry: Entry) -> tuple[str, str]:
+    return name, repr(sorted((key, value) for key, value in entry.items() if key not in _LIMITS))
+
+
+def _sign(path: Path) -> Sign:
     try:
-        text = file.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError([Problem(f"cannot be read: {error}", str(file))]) from error
-    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
-        return {}
-    reader = Reader(str(file), None)
-    found = reader.fields(document.compose(text, file=str(file)), "a hosts file", {"hosts": 0})
-    entries = reader.fields(found["hosts"][1], "hosts", None) if "hosts" in found else {}
-    hosts = {name: _entry(reader, key, node) for name, (key, node) in entries.items()}
-    if reader.problems:
-        reader.problems.sort(key=lambda problem: (problem.line, problem.column))
-        raise DefinitionError(reader.problems)
-    return hosts
-
-
-def _entry(reader: Reader, key: Scalar, node: Node) -> dict[str, Any]:
-    name = key.text
-    if wrong := about_name(name, what="host"):
-        reader.wrong(key, wrong)
-    elif not key.style and not isinstance(document.plain(name), str):
-        reader.wrong(key, f"the host name {name} is not a text to YAML; put it in quotes")
-    fields = reader.fields(node, f"host '{name}'", _KEYS)
-    return {field: _KEYS[field](reader, value, f"{field} of host '{name}'") for field, (_, value) in fields.items()}
-
-
-def _one_of(known: Iterable[str]) -> Callable[[Reader, Node, str], str]:
-    def read(reader: Reader, node: Node, what: str) -> str:
-        text = reader.text(node, what)
-        if text and text not in known:
-            reader.wrong(
-                node, f"{what}: '{text:.60}' is not there{did_you_mean(text[:60], known)} (this version has {', '.join(known)})"
-            )
-        return text
-
-    return read
-
-
-def _grace(reader: Reader, node: Node, what: str) -> float:
-    """Read seconds, as a job's timeout is written; 0 kills at once."""
-    return 0.0 if isinstance(node, Scalar) and node.text == "0" else reader.timeout(node, what)
-
-
-_KEYS: dict[str, Callable[[Reader, Node, str], Any]] = {
-    "transport": _one_of(_TRANSPORTS),
-    "scheduler": _one_of(_SCHEDULERS),
-    "slots": Reader.count,
-    "grace": _grace,
-}
+        about = os.stat(path)
+    except OSError:
+        return ()
+    return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino

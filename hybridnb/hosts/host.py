@@ -8,6 +8,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from .transport import File, Transport
 _PROGRAMS = {name: Path(__file__).with_name(name).read_bytes() for name in ("runner.sh", "wrap.sh")}
 _DIGEST = f"{zlib.crc32(b''.join(_PROGRAMS.values())):08x}"
 _PORTION = 32  # attempts
-_PATIENCE = 2.0  # seconds between looks whether the runner lives, while it should
+_PATIENCE = {True: 2.0, False: 20.0}  # seconds between looks whether the runner lives, while it should: near and far
 
 
 class Host(Protocol):
@@ -27,11 +28,18 @@ class Host(Protocol):
 
     name: str
 
+    @property
+    def problem(self) -> str:
+        """Why nothing moves there now, for a person; "" when all is well."""
+
     def limit(self, *, slots: int, grace: float) -> None:
         """Let so many attempts run at once, and so many seconds pass from the request to stop until the kill."""
 
-    def submit(self, submissions: Sequence[Submission]) -> None:
-        """Hand attempts over; those that the host knows already are told of instead."""
+    def submit(self, submissions: Sequence[Submission]) -> bool:
+        """Hand attempts over; those that the host knows already are told of instead.
+
+        Returns whether the host has them now, durably; if not yet, State.QUEUED is reported of each.
+        """
 
     def cancel(self, keys: Iterable[str]) -> None:
         """Ask for attempts to be stopped, or never started."""
@@ -48,9 +56,6 @@ class Host(Protocol):
     def forget(self, keys: Iterable[str]) -> None:
         """Tell no more of these attempts; what they do goes on."""
 
-    def read(self, path: str, offset: int, limit: int) -> bytes:
-        """Return a piece of a file there; an offset below 0 counts from its end."""
-
     def facts(self) -> dict[str, object]:
         """Describe the machine."""
 
@@ -58,8 +63,25 @@ class Host(Protocol):
         """Let go of the host; what runs there goes on."""
 
 
+class Inner(Protocol):
+    """What stands on the host: the queue of a scheduler, driven by one thread, which may wait for a round trip or two. See Host."""
+
+    def limit(self, *, slots: int, grace: float) -> None: ...
+    def submit(self, submissions: Sequence[Submission]) -> bool: ...
+    def cancel(self, keys: Iterable[str]) -> None: ...
+    def withdraw(self, keys: Iterable[str]) -> None: ...
+    def hear(self) -> list[Report]: ...
+    def tend(self) -> None: ...
+    def forget(self, keys: Iterable[str]) -> None: ...
+
+    def reset(self) -> None:
+        """Take nothing for granted: the connection is new."""
+
+
 class PlainHost:
     """A machine without a scheduler of its own: our runner is its queue."""
+
+    problem = ""
 
     def __init__(
         self, name: str, transport: Transport, *, directory: str, slots: int, wake: Callable[[], None], backoff: int = 1, grace: float = 10
@@ -76,6 +98,8 @@ class PlainHost:
         self._unheard: set[str] = set()  # those whose end we have not heard
         self._lines: deque[str] = deque()
         self._following = False
+        self._stale = False  # the connection is new: something may have been said that nobody heard
+        self._prepared = False  # are the programs there?
         self._looked = 0.0
 
     def __repr__(self) -> str:
@@ -86,22 +110,23 @@ class PlainHost:
         self.slots = slots
         self._grace = grace
 
-    def submit(self, submissions: Sequence[Submission]) -> None:
+    def submit(self, submissions: Sequence[Submission]) -> bool:
         """Write the attempts' folders and give the runner a batch; see Host."""
         self._follow()
         for portion in self._portions(submissions):
-            self._transport.put(self._files(portion))
             self._folders.update((s.key, s.folder) for s in portion)
             asked = {s.key: process.add(s, backoff=self._backoff) for s in portion}
             self._asked.update(asked)
             self._unheard.update(asked)
-            self._hand_over(process.slots(self.slots) + self._parents(portion) + "".join(asked.values()))
+            batch = process.slots(self.slots) + self._parents(portion) + "".join(asked.values())
+            self._hand_over(batch, files=self._files(portion))
+        return True
 
     def cancel(self, keys: Iterable[str]) -> None:
         """See Host. The mark in the job's folder holds whoever comes to run it."""
         chosen = list(keys)
-        self._transport.put(File(f"{folder}/cancel", b"\n") for key in chosen if (folder := self._folders.get(key)))
-        self._hand_over("".join(process.cancel(key, grace=self._grace) for key in chosen))
+        marks = (File(f"{folder}/cancel", b"\n") for key in chosen if (folder := self._folders.get(key)))
+        self._hand_over("".join(process.cancel(key, grace=self._grace) for key in chosen), files=marks)
 
     def withdraw(self, keys: Iterable[str]) -> None:
         """See Host."""
@@ -120,8 +145,17 @@ class PlainHost:
 
     def tend(self) -> None:
         """Start a runner again that was killed, and ask for everything once more: its record may have gone with it."""
-        if self._unheard and time.monotonic() - self._looked > _PATIENCE and self._hand_over(""):
-            self._hand_over("".join(line for key, line in self._asked.items() if key in self._unheard))
+        if self._stale:
+            self._follow()
+        elif not self._unheard or time.monotonic() - self._looked < _PATIENCE[self._transport.near] or not self._hand_over(""):
+            return
+        self._hand_over("".join(line for key, line in self._asked.items() if key in self._unheard))
+        self._stale = False
+
+    def reset(self) -> None:
+        """Take nothing for granted: the connection is new."""
+        self._following = self._prepared = False
+        self._stale = True
 
     def forget(self, keys: Iterable[str]) -> None:
         """See Host."""
@@ -129,10 +163,6 @@ class PlainHost:
             self._folders.pop(key, None)
             self._asked.pop(key, None)
             self._unheard.discard(key)
-
-    def read(self, path: str, offset: int, limit: int) -> bytes:
-        """See Host."""
-        return self._transport.read(path, offset, limit)
 
     def facts(self) -> dict[str, object]:
         """See Host."""
@@ -158,23 +188,21 @@ class PlainHost:
 
     def _follow(self) -> None:
         if not self._following:
-            record = f"{self._runner}/record"
-            self._transport.follow(record, self._size(record), hear=self._heard)
+            self._transport.follow(f"{self._runner}/record", None, hear=self._heard)
             self._following = True
-
-    def _size(self, path: str) -> int:
-        return int(self._transport.run('[ -f "$1" ] && wc -c <"$1" || echo 0', path))
 
     def _heard(self, line: str) -> None:
         self._lines.append(line)
         self._wake()
 
-    def _hand_over(self, batch: str) -> bool:
+    def _hand_over(self, batch: str, *, files: Iterable[File] = ()) -> bool:
         """Give the runner a batch; return whether it had to be started."""
         self._looked = time.monotonic()
         name = f"{time.time_ns()}-{os.urandom(4).hex()}" if batch else ""
-        self._transport.put(File(f"{self._runner}/{program}", text) for program, text in _PROGRAMS.items())
-        told = self._transport.run(process.HAND_OVER, self._runner, str(self.slots), self._runner, name, input=batch.encode())
+        needed = () if self._prepared else [File(f"{self._runner}/{program}", text) for program, text in _PROGRAMS.items()]
+        words = (self._runner, str(self.slots), self._runner, name)
+        told = self._transport.run(process.HAND_OVER, *words, input=batch.encode(), files=chain(needed, files))
+        self._prepared = not self._transport.near  # nearby it costs nothing to look whether somebody removed them
         return bool(told)
 
     def _files(self, submissions: Iterable[Submission]) -> Iterator[File]:
@@ -201,4 +229,4 @@ class PlainHost:
                 return Report(said.key, said.attempt, "kept", iso(time.time()))
 
     def _time(self, path: str) -> str:
-        return iso(self._transport.changed(path) or time.time())
+        return iso((self._transport.near and self._transport.changed(path)) or time.time())  # far away it would cost a round trip each

@@ -8,8 +8,10 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from subprocess import PIPE
+from tempfile import TemporaryFile
 from typing import IO
 
 from ..errors import HostError
@@ -23,14 +25,25 @@ class LocalTransport:
     """This machine, under a name: several local hosts differ by their slots."""
 
     near = True
+    alive = True
 
     def __init__(self, name: str = "local") -> None:
         self.name = name
+        self.lost: Callable[[], None] = lambda: None
         self._following: list[subprocess.Popen[bytes]] = []
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
         return f"LocalTransport({self.name!r})"
+
+    def open(self) -> None:
+        """See Transport: there is nothing to be connected."""
+
+    def beat(self) -> None:
+        """See Transport: this machine is there."""
+
+    def drop(self) -> None:
+        """See Transport: there is nothing to be dropped."""
 
     def put(self, files: Iterable[File]) -> None:
         """Write the files; see Transport."""
@@ -44,17 +57,48 @@ class LocalTransport:
         except OSError as error:
             raise HostError(f"host '{self.name}': {error.filename or name} cannot be written: {error.strerror}") from error
 
-    def run(self, script: str, *args: str, input: bytes = b"") -> str:
+    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> str:
         """Run a shell script; see Transport."""
+        return self.ask(script, *args, input=input, files=files, timeout=timeout).decode(errors="replace")
+
+    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
+        """Run a shell script; see Transport."""
+        self.put(files)
         command = ["sh", "-c", script, "sh", *args]
         try:
-            done = subprocess.run(command, input=input, capture_output=True, timeout=60)  # noqa: S603
+            done = subprocess.run(command, input=input, capture_output=True, timeout=timeout)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:
             raise HostError(f"host '{self.name}': the shell cannot be used: {error}") from error
         if done.returncode:
-            words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
-            raise HostError(f"host '{self.name}': {words}")
-        return done.stdout.decode(errors="replace")
+            raise self._failed(done.returncode, done.stderr)
+        return done.stdout
+
+    def stream(self, script: str, *args: str, input: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """Run a shell script, fed by a thread of its own; see Transport."""
+        command = ["sh", "-c", script, "sh", *args]
+        with TemporaryFile() as words, subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=words) as process:  # noqa: S603
+            assert process.stdin
+            assert process.stdout
+            broken: list[BaseException] = []
+            feeder = threading.Thread(target=_feed, args=(process.stdin, input, broken), daemon=True)
+            feeder.start()
+            try:
+                while piece := process.stdout.read1(1 << 18):  # type: ignore[attr-defined]
+                    yield piece
+                feeder.join()
+            except BaseException:
+                process.kill()
+                raise
+            if broken:
+                process.kill()
+                raise broken[0]
+            if process.wait():
+                words.seek(0)
+                raise self._failed(process.returncode, words.read())
+
+    def _failed(self, code: int, words: bytes) -> HostError:
+        said = words.decode(errors="replace").strip() or f"exit code {code}"
+        return HostError(f"host '{self.name}': {said}")
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
         """Read a piece of a file; see Transport."""
@@ -75,11 +119,12 @@ class LocalTransport:
         except OSError:
             return None
 
-    def follow(self, path: str, offset: int, *, hear: Callable[[str], None]) -> None:
+    def follow(self, path: str, offset: int | None, *, hear: Callable[[str], None]) -> None:
         """Follow a file by tail(1), which is woken by the kernel where it can be; see Transport."""
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+            offset = os.stat(path).st_size if offset is None else offset
         except OSError as error:
             raise HostError(f"host '{self.name}': {error.filename or path} cannot be followed: {error.strerror}") from error
         threading.Thread(target=self._follow, args=(path, offset, hear), name=f"follow-{self.name}", daemon=True).start()
@@ -130,6 +175,18 @@ class LocalTransport:
         self._closed.set()
         for process in list(self._following):
             process.kill()
+
+
+def _feed(stream: IO[bytes], pieces: Iterable[bytes], broken: list[BaseException]) -> None:
+    """Write the pieces. A reader that has enough is no error here: its exit code tells whether it was one."""
+    try:
+        with stream:
+            for piece in pieces:
+                stream.write(piece)
+    except BrokenPipeError:
+        pass
+    except BaseException as error:  # noqa: BLE001  it belongs to whoever reads
+        broken.append(error)
 
 
 def _made(folder: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 
@@ -17,13 +17,37 @@ class File(NamedTuple):
 class Transport(Protocol):
     """A way to a host. Every method raises HostError, naming the host, when it cannot do what it is for. Paths are the host's."""
 
-    near: bool  # does speaking to it cost next to nothing?
+    name: str
+    near: bool  # does speaking to it cost next to nothing, and are its files ours?
+    lost: Callable[[], None]  # called when the connection was found to be gone
+
+    @property
+    def alive(self) -> bool:
+        """Is the connection open, as far as anybody knows?"""
+
+    def open(self) -> None:
+        """Connect, if need be; raises Unreachable, Refused and HostError."""
+
+    def beat(self) -> None:
+        """Raise Unreachable, and drop the connection, when the host does not answer any more."""
+
+    def drop(self) -> None:
+        """Close the connection at once, from any thread; it can be opened again."""
+
+    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> str:
+        """Bring the files there and run a POSIX shell script with these arguments, in one conversation; return its standard output.
+
+        A script that fails raises HostError with what it wrote to standard error.
+        """
+
+    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
+        """Do the same, and return bytes."""
 
     def put(self, files: Iterable[File]) -> None:
         """Bring the files there, with the folders they need; one that lies there as it should be is left alone."""
 
-    def run(self, script: str, *args: str, input: bytes = b"") -> str:
-        """Run a POSIX shell script there with these arguments; return its standard output."""
+    def stream(self, script: str, *args: str, input: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """Run a script beside all others, with its standard input; yield its standard output as it comes. For what is large."""
 
     def read(self, path: str, offset: int, limit: int) -> bytes:
         """Return at most `limit` bytes of a file from `offset` on, below 0 from its end; b"" when there are none, or no file."""
@@ -31,8 +55,11 @@ class Transport(Protocol):
     def changed(self, path: str) -> float | None:
         """Return when a file was last written, in seconds since the epoch on the host's clock; None when it is missing."""
 
-    def follow(self, path: str, offset: int, *, hear: Callable[[str], None]) -> None:
-        """Call `hear` with each whole line of a file from `offset` on, at once when it is written, until `close`."""
+    def follow(self, path: str, offset: int | None, *, hear: Callable[[str], None]) -> None:
+        """Call `hear` with each whole line of a file from `offset` on, at once when it is written, until `close`.
+
+        None means what is written from now on.
+        """
 
     def facts(self) -> dict[str, object]:
         """Describe the machine: name, system, processor, memory, GPUs."""

@@ -1,5 +1,6 @@
 #!/bin/sh
 # wrap.sh FOLDER             runs one attempt, at most once, leaves the evidence in its folder, exits with the script's code
+# wrap.sh --claimed FOLDER   runs an attempt that its caller, batch.sh, has claimed
 # wrap.sh --serve FIFO NAME  does so for each line "KEY ATTEMPT FOLDER" of the FIFO: one of the runner's workers
 #   FOLDER/spec    what to run, sourced in a subshell: it exports what the script is given (any name may come), enters the work
 #                  folder, puts the command in "$@", and sets hybridnb_limit, hybridnb_grace, hybridnb_outputs (hybridnb_ is ours)
@@ -27,8 +28,8 @@ end() { write rc "$1 $2"; } # CODE WORD
 
 watch() { # SECONDS GRACE: ends the whole group when the time is up. Its sleep is a child, so that both can end early
   PATH=$hybridnb_path                                     # the script's own may lack sleep
-  trap '' TERM
-  trap 'kill -9 $!; exit' USR1
+  trap '' TERM HUP USR1 USR2
+  trap 'kill -9 $!; exit' ALRM
   sleep "$1" & wait $!
   : >"$hybridnb_here/timeout"
   kill -TERM 0
@@ -42,11 +43,11 @@ run() { # in a subshell, whose environment and folder are the script's
   command -v bash >/dev/null && hybridnb_shell=bash
   . "$hybridnb_here/spec"
   [ -n "$hybridnb_limit$hybridnb_outputs" ] || exec "$@"
-  trap : TERM
+  trap : TERM HUP USR1 USR2
   [ -z "$hybridnb_limit" ] || { watch "$hybridnb_limit" "$hybridnb_grace" >/dev/null 2>&1 & hybridnb_guard=$!; }
   "$@"
   hybridnb_code=$?
-  [ -z "$hybridnb_limit" ] || { kill -USR1 "$hybridnb_guard"; wait "$hybridnb_guard"; } 2>/dev/null
+  [ -z "$hybridnb_limit" ] || { kill -ALRM "$hybridnb_guard"; wait "$hybridnb_guard"; } 2>/dev/null
   [ "$hybridnb_code" -eq 0 ] || exit "$hybridnb_code"
   IFS='
 '
@@ -62,10 +63,12 @@ run() { # in a subshell, whose environment and folder are the script's
 attempt() { # FOLDER KEY ATTEMPT; sets code
   hybridnb_here=$1 code=75
   cd "$hybridnb_here" 2>/dev/null || return 0
-  set -C
-  { true >claim; } 2>/dev/null || { set +C; return 0; }
-  set +C
-  write claim "$me"
+  if [ -n "$me" ]; then
+    set -C
+    { true >claim; } 2>/dev/null || { set +C; return 0; }
+    set +C
+    write claim "$me"
+  fi
   [ ! -e ../cancel ] || { end 75 cancelled; return 0; }
   [ -z "$2" ] || echo "start $2 $3 $$" >&4
   ( run ) >out 2>err </dev/null 3>&- 4>&- 5>&-
@@ -92,8 +95,9 @@ serve() { # FIFO NAME
   done
 }
 
-trap : TERM INT QUIT                                      # a stop is for the script; this shell stays to write the end
-identify
+trap : TERM INT QUIT HUP USR1 USR2                        # a signal is for the script; this shell stays to write the end
+me=
+[ "$1" = --claimed ] && shift || identify
 case $1 in
   --serve) serve "$2" "$3" ;;
   *) attempt "$1" '' ''; exit $code ;;

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__, launch, store, view
 from ..errors import CallError, DefinitionError, HostError, HybridnbError, NotFound, RunBusy, StoreError
+from ..hosts import check as trial
 from ..journal import Record
 from . import messages as m
 from .door import Door
@@ -65,15 +67,38 @@ async def health(owner: Held) -> Any:
     return {"pid": os.getpid(), "version": __version__, "runs": owner.going, "problems": owner.problems}
 
 
-@router.get("/hosts", summary="List the hosts that jobs can go to, each with its problem")
-async def hosts(owner: Held) -> dict[str, dict[str, Any]]:
-    return await asyncio.to_thread(view.hosts, owner.problems)
-
-
 @router.post("/stop", status_code=202, summary="End the service; jobs go on")
 async def stop(request: Request) -> dict[str, int]:
     request.app.state.stop()
     return {"pid": os.getpid()}
+
+
+# -- hosts ----------------------------------------------------------------------------------------------------------------
+@router.get("/hosts", summary="List the hosts that jobs can go to, each with its problem")
+async def hosts(owner: Held, folder: str | None = None) -> dict[str, dict[str, Any]]:
+    return await asyncio.to_thread(view.hosts, owner.problems, folder=Path(folder) if folder else None)
+
+
+@router.post(
+    "/hosts/{host}/check",
+    response_class=StreamingResponse,
+    summary="Try a host step by step; streams them as lines of JSON",
+    responses={200: {"model": m.Step}},
+)
+async def check(owner: Held, host: str, asked: m.Place) -> StreamingResponse:
+    tried = await asyncio.wrap_future(owner.call(partial(trial.Trial, owner.engine.hosts, host, Path(asked.folder) if asked.folder else None)))
+    lines = (json.dumps(step and asdict(step) or {}, ensure_ascii=False) + "\n" for step in tried)
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/questions", response_model=list[m.Asked], summary="List the questions that hosts ask of a person")
+async def questions(owner: Held) -> Any:
+    return [asdict(question) for question in owner.questions.open()]
+
+
+@router.post("/questions/{number}", status_code=204, summary="Answer a question, or withhold the answer")
+async def answer(owner: Held, number: int, given: m.Answer) -> None:
+    owner.questions.answer(number, given.text)
 
 
 # -- runs -----------------------------------------------------------------------------------------------------------------
@@ -172,7 +197,8 @@ async def _stream(owner: Owner, tail: view.Tail, stopping: Callable[[], bool]) -
             if batch is None:
                 yield "event: end\ndata: {}\n\n"
             else:
-                yield "".join(f"id: {r['n']}\ndata: {json.dumps(r, ensure_ascii=False)}\n\n" for r in batch) or ": still here\n\n"
+                beat = ": a question\n\n" if owner.questions.open() else ": still here\n\n"
+                yield "".join(f"id: {r['n']}\ndata: {json.dumps(r, ensure_ascii=False)}\n\n" for r in batch) or beat
 
 
 async def _batches(owner: Owner, tail: view.Tail, stopping: Callable[[], bool]) -> AsyncIterator[list[Record] | None]:

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 
-class Question(BaseModel):
+class Sent(BaseModel):
     """The base of what is sent; a word that means nothing is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Launch(Question):
+class Launch(Sent):
     """What to run, and how."""
 
     file: Annotated[str, SkipValidation] = Field(description="the workflow's file, an absolute path")
@@ -51,7 +51,7 @@ class Changed(BaseModel):
     kept: list[str]
 
 
-class Jobs(Question):
+class Jobs(Sent):
     """Which jobs are meant."""
 
     jobs: list[str] | None = Field(default=None, description="default: all")
@@ -65,13 +65,13 @@ class Retry(Jobs):
     again: bool = False
 
 
-class Follow(Question):
+class Follow(Sent):
     """The file that a run is to follow."""
 
     file: str | None = Field(default=None, description="default: the run's own")
 
 
-class Definition(Question):
+class Definition(Sent):
     """A job as a workflow's file writes it."""
 
     definition: dict[str, Any]
@@ -123,6 +123,38 @@ class Status(BaseModel):
     ended_at: str | None
     jobs: dict[str, JobStatus]
     problems: dict[str, str] = Field(description="why it does not move, by host or run")
+
+
+class Place(Sent):
+    """The folder that a name is said in: its hosts.yaml may say what a host is."""
+
+    folder: str | None = None
+
+
+class Asked(BaseModel):
+    """A question that a host asks of a person."""
+
+    id: int
+    host: str
+    text: str
+    hidden: bool = Field(description="the answer must not be seen")
+    choices: list[str] = Field(description="the words that are accepted; any text, if there are none")
+
+
+class Answer(Sent):
+    """An answer. It is handed on, and kept nowhere."""
+
+    text: str | None = Field(repr=False, description="null withholds it")
+
+
+class Step(BaseModel):
+    """One step of trying a host; an empty object comes now and then while one takes long."""
+
+    what: str
+    ok: bool | None = Field(description="null: it begins")
+    told: str
+    seconds: float
+    advice: str = Field(description="what to do next")
 
 
 class Health(BaseModel):

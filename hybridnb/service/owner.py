@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from .. import store
+from .. import store, view
 from ..engine import Engine
 from ..errors import HybridnbError, RunBusy, StoreError
+from ..hosts.questions import Questions
 from ..journal import Record
 from ..store import Store
 
@@ -40,11 +41,13 @@ class Feed:
     def _take(self, _: Store, record: Record) -> None:
         self._batch.append(record)
 
-    def flush(self) -> None:
-        """Tell what came in; it has been committed."""
+    def flush(self, *, beat: bool = False) -> None:
+        """Tell what came in; it has been committed. With a beat, tell also that nothing did."""
         if self._batch:
             self._tell(self._batch)
             self._batch = []
+        if beat:
+            self._tell([])
 
     def end(self) -> None:
         """Tell that nothing more comes from here."""
@@ -62,6 +65,7 @@ class Owner:
         self._failed: set[str] = set()  # runs that were open here until they could not be written
         self._look = 0.0
         self._feeds: list[Feed] = []
+        self._asked: list[int] = []  # the questions that followers know of
         self._stopping = False
         self._stumbled = ""
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -91,7 +95,12 @@ class Owner:
     @property
     def problems(self) -> dict[str, str]:
         """Why something does not move, by run or host."""
-        return {**self.engine.problems, **self._trouble}
+        return {**self.engine.problems, **self._trouble, **view.waiting(self.questions)}
+
+    @property
+    def questions(self) -> Questions:
+        """What hosts ask of a person."""
+        return self.engine.hosts.questions
 
     # -- followers; in the engine's thread ------------------------------------------------------------------------------
     def follow(self, run: str, tell: Tell) -> Feed | None:
@@ -175,8 +184,10 @@ class Owner:
         self._drop(error.run)
 
     def _tell(self) -> None:
+        asked = [question.id for question in self.questions.open()]
         for feed in self._feeds:
-            feed.flush()
+            feed.flush(beat=asked != self._asked)
+        self._asked = asked
         for run in [run for run, e in self.engine.executions.items() if e.run.ended_at]:
             self._drop(run)
             self._due.pop(run, None)

@@ -1,0 +1,93 @@
+"""What attempts wrote, as their host tells it: the files of those that have ended in one go, the logs of those that run by pieces.
+
+A place is an attempt's folder below the folder of runs on its host, RUN/NUMBER/ATTEMPT, and by its nature safe in any shell.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ..errors import HostError
+from .transport import Transport
+
+FILES = ("claim", "rc", "out", "err", "executed.ipynb")
+LOGS = ("out", "err")
+PIECE = 1 << 18  # bytes of one log at once
+
+_MOST = 500  # places in one conversation: a shell's list of arguments has an end
+_PLACE = re.compile(r"[\w.-]+/\d+/\d+\Z")
+_HEADER = re.compile(rb"([\w.-]+/\d+/\d+)/(out|err) (\d+)\n")
+
+# Larger logs follow by pieces: one of them is not to hold up the news of all.
+_WHOLE = f"""
+cd "$1" || exit 1
+set -- $(cat)
+find "$@" -type f \\( {" -o ".join(f"-name {name}" for name in FILES)} \\) -size -2049 2>/dev/null | tar -cf - -T - | gzip -1
+"""
+
+_GROWN = """
+cd "$1" || exit 1
+asked=$(cat)
+files=$(printf '%s\\n' "$asked" | cut -d ' ' -f 1)
+{ printf '%s\\n' "$asked"; wc -c $files 2>/dev/null; } | awk -v most="$2" '
+  $1 !~ /^[0-9]+$/ { from[$1] = $2; next }
+  ($2 in from) && $1 > from[$2] { n = $1 - from[$2]; print $2, from[$2], n > most ? most : n }
+' | while read -r file from n; do
+  echo "$file $n"
+  tail -c +$((from + 1)) "$file" | head -c "$n"
+done
+"""
+
+
+class Kept(NamedTuple):
+    """A file of an attempt: which, what is in it, when it was written (seconds, on the host's clock)."""
+
+    place: str
+    name: str
+    text: bytes
+    changed: float
+
+
+def whole(transport: Transport, base: str, places: Sequence[str]) -> Iterator[Kept]:
+    """Yield the files of these places, but none that is larger than 1 MiB."""
+    for start in range(0, len(places), _MOST):
+        asked = [_checked(place) for place in places[start : start + _MOST]]
+        packed = transport.ask(_WHOLE, base, input=("\n".join(asked) + "\n").encode())
+        if packed:
+            yield from _unpack(transport, packed, set(asked))
+
+
+def _unpack(transport: Transport, packed: bytes, asked: set[str]) -> Iterator[Kept]:
+    """Take from the archive what was asked for, and nothing else: it comes from outside."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
+            for member in tar:
+                place, _, name = member.name.removeprefix("./").rpartition("/")
+                if member.isreg() and place in asked and name in FILES and (file := tar.extractfile(member)):
+                    yield Kept(place, name, file.read(), member.mtime)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise HostError(f"host '{transport.name}': what it sent of its logs cannot be read: {error}") from error
+
+
+def grown(transport: Transport, base: str, offsets: Mapping[tuple[str, str], int], *, piece: int = PIECE) -> dict[tuple[str, str], bytes]:
+    """Return what is new in these logs, (place, "out" or "err") -> offset, at most so many bytes of each."""
+    asked = "".join(f"{_checked(place)}/{log} {offset}\n" for (place, log), offset in offsets.items())
+    said = transport.ask(_GROWN, base, str(piece), input=asked.encode()) if asked else b""
+    return {which: text for which, text in _pieces(said) if which in offsets}
+
+
+def _pieces(said: bytes) -> Iterator[tuple[tuple[str, str], bytes]]:
+    at = 0
+    while header := _HEADER.match(said, at):
+        size = int(header[3])
+        yield (header[1].decode(), header[2].decode()), said[header.end() : header.end() + size]
+        at = header.end() + size
+
+
+def _checked(place: str) -> str:
+    assert _PLACE.match(place), place
+    return place

@@ -1,0 +1,359 @@
+"""A host that is far, or slow to answer: a thread of its own speaks to it, and brings files there and back.
+
+The engine posts what it wants and hears later what came of it. Everything that is posted is kept until the host has it; saying it twice
+is harmless, so a lost connection costs nothing but time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import HostError, Unreachable
+from ..model import Resources
+from ..run import State, iso
+from . import files
+from .attempts import Report, Submission
+from .host import Inner
+from .mirror import Mirror
+from .reach import Reach
+from .tasks import Task, Tasks
+from .transport import File, Transport
+
+_PAUSE = 0.3  # seconds between looks while something is unfinished; what is heard meanwhile wakes us
+_REST = 15.0  # seconds between looks while nothing is
+_PATIENCE = 60.0  # seconds that facts wait for a connection
+_SLEPT = 5.0  # seconds that a pause took too long: this machine slept, and the connection is probably dead
+_LATE = 2.0  # seconds: what happened longer ago was not heard when it happened
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An attempt in the hands of the host: as it has it, and as it was here."""
+
+    there: Submission
+    here: Submission
+
+
+class FarHost:
+    """A host behind a thread. `make` builds what stands there, once the host's own folder is known."""
+
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        make: Callable[[str], Inner],
+        *,
+        directory: str = ".hybridnb",
+        resources: Resources = Resources(),  # noqa: B008  frozen
+        setup: Sequence[str] = (),
+        shell: str = "",
+        pinned: bool = False,
+        wake: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.transport = transport
+        self.reach = Reach(transport, directory=directory, pinned=pinned)
+        self._make = make
+        self._defaults = resources
+        self._setup, self._shell = tuple(setup), shell
+        self._pinned = pinned
+        self._wake = wake
+        self._slots, self._grace = 0, 10.0
+        self._inner: Inner | None = None
+        self._held: dict[str, _Held] = {}
+        self._cancelled: set[str] = set()
+        self._heard: list[Report] = []
+        self._out: deque[Report] = deque()
+        self._mirror = Mirror(transport)
+        self._signal = threading.Event()
+        self._ready = threading.Event()  # it has been reached once
+        self._closed = threading.Event()
+        self._tasks = Tasks(name, ready=self._signal.set)
+        self._tried: deque[Future[None]] = deque()  # those who wait to know whether it can be reached
+        self._thread: threading.Thread | None = None
+        transport.lost = self._signal.set
+
+    def __repr__(self) -> str:
+        return f"FarHost({self.name!r}, {self.transport!r})"
+
+    # -- what the engine calls ------------------------------------------------------------------------------------------
+    @property
+    def problem(self) -> str:
+        """See Host."""
+        return self.reach.problem or self._tasks.trouble
+
+    def limit(self, *, slots: int, grace: float) -> None:
+        """See Host. Without slots a machine takes as many as it has cores, and a scheduler what it sees fit."""
+        self._slots, self._grace = slots, grace
+        self._limit()
+
+    def submit(self, submissions: Sequence[Submission]) -> bool:
+        """Post them; State.QUEUED is reported when the host has them."""
+        chosen = list(submissions)
+        self._post(_run(chosen[0].key), lambda task: self._submit(task, chosen))
+        return False
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """See Host. What is not there yet goes there with the mark that it is never to start."""
+        chosen = list(keys)
+        self._cancelled.update(chosen)
+        self._post("", lambda _: self._tell("cancel", chosen))
+
+    def withdraw(self, keys: Iterable[str]) -> None:
+        """See Host."""
+        chosen = list(keys)
+        self._post(_run(chosen[0]), lambda _: self._tell("withdraw", chosen))  # behind their submission
+
+    def hear(self) -> list[Report]:
+        """See Host."""
+        return [self._out.popleft() for _ in range(len(self._out))]
+
+    def tend(self) -> None:
+        """See Host: the thread looks after all."""
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """See Host."""
+        chosen = list(keys)
+        if self._thread:
+            self._post("", lambda _: self._drop(chosen))
+
+    def facts(self) -> dict[str, object]:
+        """Describe the machine, once it is reached; raises Unreachable when that takes long."""
+        if not self._ready.wait(_PATIENCE):
+            raise Unreachable(self.problem or f"host '{self.name}' has not been reached yet")
+        return {"slots": self._slots or self.reach.cores, **self.transport.facts()}
+
+    def connect(self) -> None:
+        """Try at once to reach the host, from any thread; raise what went wrong. It takes as long as a person takes to answer its questions."""
+        tried: Future[None] = Future()
+        self._tried.append(tried)
+        self.reach.try_again()
+        self._start()
+        self._signal.set()
+        tried.result()
+
+    def look(self) -> None:
+        """Look at once: something has been heard."""
+        self._signal.set()
+
+    def close(self) -> None:
+        """See Host."""
+        self._closed.set()
+        self._signal.set()
+        self.transport.close()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(5)
+        self._answer(Unreachable(f"host '{self.name}' was let go of"))
+        self._tasks.close()
+
+    def _post(self, order: str, do: Callable[[Task], bool]) -> None:
+        self._tasks.post(order, do)
+        self._start()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._live, name=f"host-{self.name}", daemon=True)
+            self._thread.start()
+
+    # -- the thread -----------------------------------------------------------------------------------------------------
+    def _live(self) -> None:
+        before, pause = time.time(), 0.0
+        while not self._closed.is_set():
+            self._signal.wait(pause)
+            self._signal.clear()
+            slept, before = time.time() - before > pause + _SLEPT, time.time()
+            if (slept or not self.reach.due) and self._wanted and not self._closed.is_set():
+                self._try(doubt=slept)
+            pause = self._pause()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._tasks or self._held or self._heard) or not self._mirror.idle
+
+    @property
+    def _wanted(self) -> bool:
+        return self._busy or bool(self._tried) or self.transport.alive
+
+    def _pause(self) -> float:
+        if not self._busy:
+            return _REST
+        return min(_REST, self.reach.due or _PAUSE)
+
+    def _try(self, *, doubt: bool) -> None:
+        """Be connected and do what there is to do, or note why that cannot be."""
+        try:
+            if self.reach.connect(doubt=doubt):
+                self._greeted()
+            self._answer(None)
+            self._work()
+        except (HostError, OSError) as error:
+            self._answer(error)
+            if not self._closed.is_set():
+                self.reach.fail(error)
+                self._wake()
+        else:
+            if self.reach.succeed():
+                self._wake()
+
+    def _answer(self, error: Exception | None) -> None:
+        while self._tried:
+            tried = self._tried.popleft()
+            tried.set_exception(error) if error else tried.set_result(None)
+
+    def _greeted(self) -> None:
+        if self._inner is None:
+            self._inner = self._make(self.reach.directory)
+            self._limit()
+        self._inner.reset()
+        self._ready.set()
+
+    def _limit(self) -> None:
+        if self._inner:
+            self._inner.limit(slots=self._slots or (self.reach.cores if self._pinned else 0), grace=self._grace)
+
+    def _work(self) -> None:
+        assert self._inner
+        trouble = self._tasks.trouble
+        if self._tasks.work():
+            self.reach.heard()
+        if self._tasks.trouble != trouble:
+            self._wake()
+        if self._held:
+            self._inner.tend()
+        self._heard += self._inner.hear()
+        if self._heard:
+            self._bring(self._heard)
+            self._heard = []
+            self.reach.heard()
+        self._mirror.look(self._runs)
+
+    # -- there ----------------------------------------------------------------------------------------------------------
+    @property
+    def _runs(self) -> str:
+        return f"{self.reach.directory}/runs"
+
+    def _submit(self, task: Task, submissions: Sequence[Submission]) -> bool:
+        assert self._inner
+        if (needing := self._needing(submissions)) and not self._tasks.moved(task, lambda: self._send(needing)):
+            return False
+        made = [self._there(s) for s in submissions]
+        if stopped := [s for s in made if s.key in self._cancelled]:
+            self.transport.put(File(f"{s.folder}/cancel", b"\n") for s in stopped)
+        for there, here in zip(made, submissions, strict=True):
+            self._held[there.key] = _Held(there, here)
+        self._inner.submit(made)
+        at = iso(time.time())
+        self._report([Report(s.key, s.attempt, State.QUEUED, at) for s in made])
+        return True
+
+    def _there(self, submission: Submission) -> Submission:
+        """Say it as the host has it: in folders of its own, with its defaults and its set-up."""
+        job = replace(submission.job, resources=submission.job.resources.over(self._defaults))
+        made = replace(submission, job=job, setup=self._setup, shell=self._shell)
+        if self.transport.near:
+            return made
+        base = f"{self._runs}/{submission.run}"
+        return replace(made, folder=f"{base}/{submission.number}", work=f"{base}/work", own=True, environment="")
+
+    def _tell(self, what: str, keys: Sequence[str]) -> bool:
+        if known := [key for key in keys if key in self._held]:
+            getattr(self._inner, what)(known)
+        return True
+
+    def _drop(self, keys: Sequence[str]) -> bool:
+        assert self._inner
+        self._inner.forget(keys)
+        for key in keys:
+            self._held.pop(key, None)
+            self._cancelled.discard(key)
+        return True
+
+    # -- files ----------------------------------------------------------------------------------------------------------
+    def _needing(self, submissions: Sequence[Submission]) -> list[Submission]:
+        """Return those whose inputs must be brought; what the host had once is not changed under its hands."""
+        if self.transport.near:
+            return []
+        return [s for s in submissions if s.job.inputs and not s.known and s.key not in self._cancelled]
+
+    def _send(self, submissions: Sequence[Submission]) -> None:
+        """Bring inputs there, but for what another job of the run, unfinished here, is to make: that lies there or will."""
+        run, folder = submissions[0].run, Path(submissions[0].work)
+        held = [h.here for h in list(self._held.values()) if h.here.run == run]
+        makers = {s.key: s.job.outputs for s in (*held, *submissions) if s.job.outputs}
+        entries = {}
+        for s in submissions:
+            made_there = [output for key, outputs in makers.items() if key != s.key for output in outputs]
+            entries.update({e.path: e for e in files.local_manifest(folder, s.job.inputs, without=made_there)})
+        files.send(self.transport, folder, f"{self._runs}/{run}/work", list(entries.values()))
+
+    def _fetch(self, reports: Sequence[Report]) -> None:
+        """Bring outputs home, to where a job on this machine would have left them."""
+        held = [self._held[r.key] for r in reports if r.key in self._held]
+        patterns = list(dict.fromkeys(output for h in held for output in h.here.job.outputs))
+        if held:
+            there, here = held[0].there, held[0].here
+            staging = Path(here.folder).parent.parent / "incoming"
+            files.fetch(self.transport, there.work, patterns, Path(here.work), staging=staging)
+
+    # -- home -----------------------------------------------------------------------------------------------------------
+    def _bring(self, reports: Sequence[Report]) -> None:
+        """Bring home what the attempts wrote, then tell the engine; ends with outputs are told when these are here."""
+        reports = [r for r in reports if r.key in self._held]
+        later: dict[str, list[Report]] = {}
+        if not self.transport.near:
+            reports = self._with_files(reports)
+            for report in reports:
+                if report.what is State.DONE and (here := self._held[report.key].here).job.outputs:
+                    later.setdefault(here.run, []).append(report)
+        waiting = {id(report) for ended in later.values() for report in ended}
+        self._report([report for report in reports if id(report) not in waiting])
+        for ended in later.values():
+            self._tasks.post("", lambda task, ended=ended: self._fetched(task, ended))  # type: ignore[misc]
+
+    def _fetched(self, task: Task, reports: Sequence[Report]) -> bool:
+        if not self._tasks.moved(task, lambda: self._fetch(reports)):
+            return False
+        self._report([r for r in reports if r.key in self._held])
+        return True
+
+    def _with_files(self, reports: Sequence[Report]) -> list[Report]:
+        """Bring the files of what has ended; return the reports, with the times that those files tell where nobody listened."""
+        for report in reports:
+            if report.what is State.RUNNING:
+                self._mirror.watch(self._place(report), self._home(report))
+        ended = {self._place(r): self._home(r) for r in reports if isinstance(r.what, State) and r.what.final}
+        changed = self._mirror.complete(self._runs, ended) if ended else {}
+        return [self._timed(r, changed) for r in reports]
+
+    def _timed(self, report: Report, changed: Mapping[tuple[str, str], float]) -> Report:
+        at = changed.get((self._place(report), "claim" if report.what is State.RUNNING else "rc"))
+        if at is None or time.time() - (at - self.reach.skew) < _LATE:
+            return report
+        return replace(report, at=iso(at - self.reach.skew))
+
+    def _place(self, report: Report) -> str:
+        there = self._held[report.key].there
+        return f"{there.run}/{there.number}/{report.attempt}"
+
+    def _home(self, report: Report) -> str:
+        return f"{self._held[report.key].here.folder}/{report.attempt}"
+
+    def _report(self, reports: Sequence[Report]) -> None:
+        """Tell the engine."""
+        self._out.extend(reports)
+        for report in reports:
+            if (isinstance(report.what, State) and report.what.final and not report.again) or report.what == "withdrawn":
+                self._held.pop(report.key, None)
+                self._cancelled.discard(report.key)
+        if reports:
+            self._wake()
+
+
+def _run(key: str) -> str:
+    return key.rsplit("_", 2)[0]

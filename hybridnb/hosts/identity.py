@@ -1,0 +1,178 @@
+"""A user's keys: those of the agent, and those in files, whose passphrases are asked for once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import paramiko
+from paramiko.agent import AgentSSH
+
+from .knownhosts import key_type
+from .sshconfig import Hop
+
+_MAGIC = b"openssh-key-v1\0"
+_PATIENCE = 60.0  # seconds for an agent to sign: it may wait for a finger or a PIN
+_unlocked: dict[tuple[str, int], paramiko.PKey] = {}  # by file and time, for the life of this process
+_unlocking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+class Identity(NamedTuple):
+    """A key to be tried; `load` may ask for a passphrase, and gives None when there is no way to use the key."""
+
+    key: bytes | Path  # what tells it from others
+    name: str
+    load: Callable[[], paramiko.PKey | None]
+
+
+class KeyFile(NamedTuple):
+    """What can be read of a key file without a passphrase."""
+
+    path: Path
+    kind: str  # the type of its key; "" when it holds none that can be used here
+    encrypted: bool
+    public: bytes  # b"" where only the private half is there
+
+
+class Agent(AgentSSH):
+    """An agent at a socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        stream.settimeout(_PATIENCE)
+        try:
+            stream.connect(path)
+            self._connect(stream)  # type: ignore[attr-defined]
+        except BaseException:
+            stream.close()
+            raise
+
+    def close(self) -> None:
+        self._close()  # type: ignore[attr-defined]
+
+
+def agent(hop: Hop) -> AgentSSH | None:
+    """Return the user's agent; None when there is none, or it is of no use."""
+    try:
+        if hop.agent and os.name == "posix":
+            return Agent(hop.agent)
+        return paramiko.Agent() if os.name != "posix" else None
+    except (OSError, paramiko.SSHException):
+        return None
+
+
+def identities(hop: Hop, keeper: AgentSSH | None, ask: Callable[..., str]) -> Iterator[Identity]:
+    """Yield what can be tried: the agent's keys (those that the configuration names first), then files, encrypted ones last."""
+    files = [file for path in hop.identities if (file := read(path) or read(Path(f"{path}.pub")))]
+    named = [file.public for file in files if file.public]
+    held = sorted(keeper.get_keys() if keeper else (), key=lambda key: _rank(_blob(key), named))
+    for key in held:
+        if not hop.only or _blob(key) in named:
+            yield Identity(_blob(key), f"key '{key.comment or _blob(key)[:8].hex()}' of the agent", lambda key=key: _Held(key))  # type: ignore[misc]
+    offered = {_blob(key) for key in held}
+    for file in sorted(files, key=lambda file: file.encrypted):
+        if file.kind and file.public not in offered:
+            yield Identity(file.path, f"key {file.path}", lambda file=file: unlock(file, hop, ask))  # type: ignore[misc]
+
+
+def read(path: Path) -> KeyFile | None:
+    """Look into a key file; None when there is none, or nothing in it that can be used."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if text.startswith(("ssh-", "ecdsa-", "sk-")):  # the public half, to name a key of the agent
+        return KeyFile(path, "", encrypted=False, public=_decoded(text.split()[1:2]))
+    head, _, rest = text.partition("-----\n")
+    body = rest.partition("-----END")[0]
+    if head.endswith("BEGIN OPENSSH PRIVATE KEY"):
+        blob = _decoded([body.replace("\n", "")])
+        return _container(path, blob) if blob.startswith(_MAGIC) else None
+    kind = {"RSA": "ssh-rsa", "EC": "ecdsa-"}.get(head.removeprefix("-----BEGIN ").removesuffix(" PRIVATE KEY"), "")
+    return KeyFile(path, kind, "ENCRYPTED" in body, _public(path)) if kind else None
+
+
+def _container(path: Path, blob: bytes) -> KeyFile:
+    """Read OpenSSH's format: cipher, kdf, its options, the number of keys, the public one; the rest may be encrypted."""
+    cipher, at = _string(blob, len(_MAGIC))
+    _, at = _string(blob, at)
+    _, at = _string(blob, at)
+    public, _ = _string(blob, at + 4)
+    kind = key_type(public)
+    return KeyFile(path, "" if kind.startswith("sk-") else kind, cipher != b"none", public)
+
+
+def _string(blob: bytes, at: int) -> tuple[bytes, int]:
+    end = at + 4 + int.from_bytes(blob[at : at + 4], "big")
+    return blob[at + 4 : end], end
+
+
+def _public(path: Path) -> bytes:
+    half = read(Path(f"{path}.pub")) if not path.name.endswith(".pub") else None
+    return half.public if half else b""
+
+
+def _decoded(words: list[str]) -> bytes:
+    try:
+        return base64.b64decode(words[0]) if words else b""
+    except binascii.Error:
+        return b""
+
+
+def unlock(file: KeyFile, hop: Hop, ask: Callable[..., str]) -> paramiko.PKey | None:
+    """Load a key, asking for its passphrase where it has one that was not given yet; None when it does not open."""
+    which = str(file.path), file.path.stat().st_mtime_ns
+    with _unlocking[which[0]]:  # whoever waits here finds the key open
+        if not (key := _unlocked.get(which)):
+            secret = ask(f"Passphrase for the key {file.path}:") if file.encrypted else None
+            try:
+                key = _class(file.kind).from_private_key_file(str(file.path), secret)
+            except (paramiko.SSHException, ValueError, TypeError, IndexError, OSError):
+                return None
+            if file.encrypted:
+                _unlocked[which] = key
+    for certificate in (*hop.certificates, Path(f"{file.path}-cert.pub")):
+        if certificate.exists():
+            try:
+                key.load_certificate(str(certificate))
+            except ValueError:
+                continue  # it belongs to another key
+            break
+    return key
+
+
+def _class(kind: str) -> type[paramiko.PKey]:
+    if kind == "ssh-rsa":
+        return paramiko.RSAKey
+    return paramiko.Ed25519Key if kind == "ssh-ed25519" else paramiko.ECDSAKey
+
+
+def _blob(key: paramiko.PKey) -> bytes:
+    return bytes(getattr(key, "blob", b"") or key.asbytes())
+
+
+def _rank(blob: bytes, named: list[bytes]) -> int:
+    return named.index(blob) if blob in named else len(named)
+
+
+class _Held(paramiko.AgentKey):
+    """A key of the agent. Where paramiko would end the connection, a signature that is refused is an empty one."""
+
+    def __init__(self, key: paramiko.AgentKey) -> None:
+        super().__init__(key.agent, key.blob, key.comment)
+        if "-cert-" in key.get_name():  # shown as what it is, which paramiko forgets
+            self.public_blob = paramiko.PublicBlob(key.get_name(), key.blob)
+
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> bytes:
+        try:
+            return super().sign_ssh_data(data, algorithm)
+        except (paramiko.SSHException, OSError):
+            return b""

@@ -1,0 +1,100 @@
+"""The logs of attempts on a far host, as they grow, in the run's folder at home."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import collect
+from .transport import Transport
+
+_LOOKS = (1.0, 10.0)  # seconds between looks: while something grows, and at most
+_AT_ONCE = 200  # logs that one look follows
+
+
+@dataclass(slots=True)
+class _Log:
+    home: str
+    offset: int
+    ended: bool = False  # what is there now is all
+
+
+class Mirror:
+    """Follows what runs, and completes what has ended. Places are those of collect.py, homes the attempts' folders at home."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._logs: dict[tuple[str, str], _Log] = {}
+        self._looked = 0.0
+        self._wait = _LOOKS[0]
+
+    def __repr__(self) -> str:
+        return f"Mirror({self._transport!r}, logs={len(self._logs)})"
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing to follow?"""
+        return not self._logs
+
+    def watch(self, place: str, home: str) -> None:
+        """Follow the logs of an attempt that runs, from where they were left."""
+        for log in collect.LOGS:
+            self._logs.setdefault((place, log), _Log(f"{home}/{log}", _size(f"{home}/{log}")))
+        self._wait = _LOOKS[0]
+
+    def complete(self, base: str, homes: Mapping[str, str]) -> dict[tuple[str, str], float]:
+        """Bring the files of attempts that have ended, place -> home; return when each was written, by (place, name).
+
+        A large log goes on coming by pieces.
+        """
+        changed: dict[tuple[str, str], float] = {}
+        for kept in collect.whole(self._transport, base, list(homes)):
+            _write(f"{homes[kept.place]}/{kept.name}", kept.text)
+            changed[kept.place, kept.name] = kept.changed
+            self._logs.pop((kept.place, kept.name), None)
+        for place, home in homes.items():
+            self.watch(place, home)
+            for log in collect.LOGS:
+                if (place, log) in changed or (place, "claim") not in changed:  # it came whole, or never began
+                    self._logs.pop((place, log), None)
+                else:
+                    self._logs[place, log].ended = True
+        return changed
+
+    def look(self, base: str) -> None:
+        """Bring what is new, if it is time: one conversation, however many logs there are."""
+        if not self._logs or time.monotonic() - self._looked < self._wait:
+            return
+        chosen = dict(list(self._logs.items())[:_AT_ONCE])
+        new = collect.grown(self._transport, base, {which: log.offset for which, log in chosen.items()})
+        for which, log in chosen.items():
+            del self._logs[which]  # and to the end of the line, so that all have their turn
+            text = new.get(which, b"")
+            _write(log.home, text, offset=log.offset)
+            log.offset += len(text)
+            if text or not log.ended:
+                self._logs[which] = log
+        self._looked = time.monotonic()
+        self._wait = _LOOKS[0] if new else min(1.5 * self._wait, _LOOKS[1])
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _write(path: str, text: bytes, *, offset: int = 0) -> None:
+    """Write a piece of a file; whoever reads it meanwhile finds what was there unchanged."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.lseek(fd, offset, os.SEEK_SET)
+        view = memoryview(text)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)

@@ -1,0 +1,215 @@
+"""The link by SSH: one connection of paramiko's, through jump hosts where the configuration says so."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Unreachable
+from .asking import Asking
+from .channel import LOADER
+from .knownhosts import label
+from .questions import Questions
+from .sessions import Full, Sessions
+from .sshconfig import Hop, route
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from .wire import Wire
+
+_PATIENCE = 15.0  # seconds for a channel to open
+_SLICE = 1.0  # seconds between two looks for what was written to standard error
+_ALL = 1 << 25  # bytes: as much as there is
+
+
+class SSH:
+    """A link that is resolved by ~/.ssh/config, and asks a person what only a person knows."""
+
+    def __init__(self, name: str, entry: Mapping[str, Any], *, questions: Questions, config: Path | None = None) -> None:
+        self.name = name
+        self._entry, self._config = dict(entry), config
+        self._asking = Asking(name, questions)
+        self._wires: list[Wire] = []  # the way there, the host itself the last
+        self._trusted: set[bytes] = set()  # keys that were accepted, should their file forget them
+        self._sessions = Sessions(name)
+        self._told: dict[str, object] = {}
+
+    def __repr__(self) -> str:
+        return f"SSH({self.name!r})"
+
+    def open(self) -> None:
+        """Connect and log in on each machine of the way; see Link."""
+        from .wire import reach, told
+
+        self.drop()
+        self._clear()
+        self._sessions = Sessions(self.name)
+        self._asking.begin()
+        try:
+            for hop in route(self.name, self._entry, config=self._config):
+                with told(self.name, self._last):
+                    reach(self.name, hop, self._last, asking=self._asking, take=self._take)
+                self._enter(hop)
+        except BaseException:
+            self._clear()
+            self._asking.check()
+            raise
+
+    def _enter(self, hop: Hop) -> None:
+        """Make sure who the last machine is, and log in there."""
+        from .login import Login
+        from .wire import negotiate, told
+
+        assert self._last
+        with told(self.name, self._last):
+            key = negotiate(self.name, self._last, ask=self._asking.ask, trusted=self._trusted)
+            login = Login(self.name, self._last, self._asking.ask)
+            login.run()
+            self._last.set_keepalive(hop.alive)
+        self._told = {
+            "login": str(hop),
+            "address": hop.address,
+            "port": hop.port,
+            "user": hop.user,
+            "host key": label(key),
+            "way": ", then ".join(login.ways) or "without a proof",
+            "hops": [str(wire.hop) for wire in self._wires[:-1]],
+            "server": self._last.remote_version,
+        }
+
+    @property
+    def _last(self) -> Wire | None:
+        return self._wires[-1] if self._wires else None
+
+    def _take(self, wire: Wire) -> None:
+        """Have it where `drop` finds it."""
+        self._wires.append(wire)
+        if not self._asking.wanted:
+            wire.cut()
+
+    def channel(self) -> _Channel:
+        """Start LOADER there; see Link."""
+        from .wire import told
+
+        with told(self.name, self._last):
+            return _Channel(self, self._sessions.enter(self._start), self._sessions)
+
+    def _start(self) -> paramiko.Channel:
+        """Open a session and run LOADER in it."""
+        import paramiko
+
+        from .wire import within
+
+        if not (last := self._last) or not self.alive:
+            raise Unreachable(f"host '{self.name}': there is no connection")
+        try:
+            session = last.open_session(timeout=_PATIENCE)
+        except paramiko.SSHException as error:
+            # of several threads that are refused, only one may get to know why
+            if isinstance(error, paramiko.ChannelException) or (last.is_active() and "Unable to open" in str(error)):
+                raise Full(str(error)) from error
+            raise
+        timer = within(_PATIENCE, session.close)  # the wait for the answer has no limit of its own
+        try:
+            session.exec_command(LOADER)
+        finally:
+            timer.cancel()
+        return session
+
+    @property
+    def alive(self) -> bool:
+        """Is it open, as far as anybody knows?"""
+        last = self._last
+        return last is not None and last.is_authenticated() and self._asking.wanted
+
+    def drop(self) -> None:
+        """Close it at once; see Link."""
+        self._asking.give_up()
+        for wire in list(self._wires):
+            wire.cut()
+        self._sessions.wake()
+
+    def _clear(self) -> None:
+        while self._wires:
+            self._wires.pop().clear()
+
+    def describe(self) -> dict[str, object]:
+        """Tell how it was reached; see Link."""
+        return dict(self._told)
+
+
+class _Channel:
+    """A session that runs LOADER."""
+
+    def __init__(self, link: SSH, session: paramiko.Channel, sessions: Sessions) -> None:
+        self._link, self._session, self._sessions = link, session, sessions
+        self._left = threading.Lock()  # taken once
+        self._closed = False
+
+    def send(self, data: bytes) -> None:
+        """Write all of it; see Channel. What a program that has ended would have read is thrown away, as `receive` tells its end."""
+        at = 0
+        while at < len(data):
+            self._drain()
+            try:
+                sent = self._session.send(data[at : at + 32704])  # the most that paramiko puts into a packet
+            except TimeoutError:
+                continue  # it is the time-out of who receives
+            except (OSError, EOFError):
+                sent = 0
+            if not sent:
+                return self._ended()
+            at += sent
+        return None
+
+    def receive(self, timeout: float | None = None) -> bytes:
+        """Return what came; see Channel."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self._drain()
+            left = _SLICE if deadline is None else min(_SLICE, max(0.001, deadline - time.monotonic()))
+            self._session.settimeout(left)
+            try:
+                data = self._session.recv(_ALL)
+            except TimeoutError:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise
+                continue
+            if not data:
+                self._ended()
+                self._leave()
+            return data
+
+    def _drain(self) -> None:
+        """Throw away what came from standard error, so that the program can go on writing."""
+        while self._session.recv_stderr_ready():
+            self._session.recv_stderr(_ALL)
+
+    def _ended(self) -> None:
+        """Raise Unreachable unless it is the program that ended, or we who closed it."""
+        transport = self._session.get_transport()
+        if not self._session.eof_received and not self._closed and transport:
+            transport.join(1)  # a connection that was lost ends its channels just before itself
+        if not self._link.alive or not transport.is_active():
+            raise Unreachable(f"host '{self._link.name}': the connection was lost")
+
+    def finish(self) -> None:
+        """End the program's standard input."""
+        with suppress(OSError, EOFError):
+            self._session.shutdown_write()
+
+    def close(self) -> None:
+        """Let go of it; see Channel."""
+        self._closed = True
+        with suppress(OSError, EOFError):
+            self._session.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._left.acquire(blocking=False):
+            self._sessions.left()

@@ -1,0 +1,191 @@
+"""What is known of one submission on a Slurm host, and what follows from news about it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ..model import Kind
+from ..run import State, iso
+from . import slurm
+from .attempts import Report, Submission
+from .slurm import Phase, Row, Told
+from .verdict import Silence, Verdict, decide, judged
+
+_NEWS = 60.0  # seconds between two estimates of a start that are worth telling
+
+
+class Outcome(Enum):
+    """How a submission ended, for the edges from it."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+    def doom(self, kind: Kind) -> bool:
+        """Can what waits for this kind of end never run?"""
+        return kind is not Kind.ANY and kind.value != self.value
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One submission. Times are those of the host object's clock."""
+
+    submission: Submission
+    attempt: int = 0  # the latest that we heard of
+    unit: str = ""  # the token of its unit, once the host told
+    index: int = 0  # in the unit, from 1
+    native: str = ""
+    begun: float | None = None  # when we heard that the latest attempt runs
+    evidence: Told | None = None
+    queued: Row | Silence = Silence.UNASKED
+    accounted: Row | Silence = Silence.UNASKED
+    since: float = 0.0  # when evidence, queued and accounted came to be what they are
+    inquired: float | None = None  # when sacct was asked last
+    ended: bool = False
+    told: tuple[str, float] = ("", 0.0)  # the last reason for being in the queue, and when it was told
+    reports: list[Report] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.attempt = self.submission.attempt
+
+    @property
+    def key(self) -> str:
+        return self.submission.key
+
+    @property
+    def run(self) -> str:
+        """The run's folder on the host: jobs are numbers below it."""
+        return self.submission.folder.rpartition("/")[0]
+
+    @property
+    def handed(self) -> bool:
+        """Is it in Slurm's hands?"""
+        return bool(self.native) and not self.ended
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where rows of squeue and sacct find it."""
+        return slurm.PREFIX + self.unit, self.index
+
+    @property
+    def _tried_again(self) -> bool:
+        return self.attempt > self.submission.attempt
+
+    def enter(self, number: str, *, array: bool) -> None:
+        """Slurm has it, under this number."""
+        native = f"{number}_{self.index}" if array else number
+        if number != "-" and native != self.native and self.begun is None:
+            self.native = native
+            self._report(State.QUEUED)
+
+    def wait(self, reason: str) -> None:
+        """It is not in Slurm's hands yet, and this is why."""
+        if not self.ended and reason != self.told[0]:
+            self.told = reason, 0.0
+            self._report(State.QUEUED, reason=reason)
+
+    def keep(self) -> None:
+        """It had started when it was to be withdrawn."""
+        self._report("kept")
+
+    def hear(self, told: Told, now: float) -> None:
+        """Take an event in; the same again changes nothing."""
+        if self.ended:
+            return
+        if told.native != "-":
+            self.native = told.native
+        match told.verb:
+            case "start" if told.attempt > self.attempt or (told.attempt == self.attempt and self.begun is None):
+                self.attempt, self.begun, self.evidence = told.attempt, now, None
+                self._report(State.RUNNING, at=told.time)
+            case "fail":
+                _, code, reason = judged(told)
+                self._report(State.FAILED, attempt=told.attempt, at=told.time, exit_code=code, reason=reason, again=True)
+            case "retry" if told.attempt >= self.attempt:
+                self.attempt, self.begun, self.evidence = told.attempt, None, None
+                self._report("retry", at=told.time, reason=f"in {told.code} s" if told.code else "")
+            case "end" if told.attempt >= self.attempt and told != self.evidence:
+                self.attempt, self.evidence, self.since = told.attempt, told, now
+
+    def see(self, row: Row | None, now: float, *, asked: float) -> None:
+        """Take squeue's answer to a question of the time `asked` in; None when it has no such job."""
+        found = row or Silence.ABSENT
+        if _essence(found) != _essence(self.queued):
+            self.since = now
+        self.queued = found
+        if row is None:
+            return
+        self.inquired, self.accounted = None, Silence.UNASKED
+        if self.begun is None:
+            self.native = row.native
+        if row.phase is Phase.PENDING:
+            self._pending(row, now, asked)
+        elif row.phase is Phase.RUNNING and row.state != "COMPLETING" and not (self.begun or self.evidence or self._tried_again):
+            self._once(State.RUNNING, row.state, now)
+
+    def _pending(self, row: Row, now: float, asked: float) -> None:
+        if self.begun is not None and asked > self.begun and self.evidence is None:  # it ran, and is queued again
+            self._return("queued again by Slurm")
+        elif self.begun is None:
+            self._once(State.QUEUED, slurm.waiting(row), now)
+
+    def _return(self, reason: str) -> None:
+        """Slurm will start it once more: as another attempt, as batch.sh does it."""
+        self._report(State.FAILED, exit_code=None, reason=reason, again=True)
+        self.attempt, self.begun, self.evidence = self.attempt + 1, None, None
+        self._report("retry", reason=reason)
+
+    def _once(self, state: State, reason: str, now: float) -> None:
+        """Tell a change; a better estimate of the start only now and then."""
+        before, at = self.told
+        same = reason.partition(", expected")[0] == before.partition(", expected")[0]
+        if reason != before and not (same and now - at < _NEWS):
+            self.told = reason, now
+            self._report(state, reason=reason if state is State.QUEUED else "")
+
+    def unasked(self) -> None:
+        """Slurm could not be asked: what was silence is no evidence of anything, and its time counts anew."""
+        self.queued = self.accounted = Silence.UNASKED
+        self.inquired = None
+
+    def inquire(self, row: Row | Silence, now: float) -> None:
+        """Take sacct's answer in."""
+        if _essence(row) != _essence(self.accounted):
+            self.since = now
+        self.accounted, self.inquired = row, now
+
+    def conclude(self, now: float) -> Verdict | None:
+        """End it if that is proven; return the verdict then."""
+        if self.ended or (self.evidence is None and isinstance(self.queued, Row) and not self.queued.final):
+            return None
+        verdict = decide(self.evidence, self.queued, self.accounted, waited=now - self.since)
+        if verdict is None:
+            return None
+        if verdict.what == "retry":
+            self._return(verdict.reason)
+            return None
+        self.end(verdict, at=self.evidence.time if self.evidence else None)
+        return verdict
+
+    def end(self, verdict: Verdict, *, at: float | None = None) -> None:
+        self.ended = True
+        self._report(verdict.what, at=at, exit_code=verdict.exit_code, reason=verdict.reason)
+
+    def _report(
+        self,
+        what: State | str,
+        *,
+        attempt: int = 0,
+        at: float | None = None,
+        exit_code: int | None = None,
+        reason: str = "",
+        again: bool = False,
+    ) -> None:
+        when, number = iso(time.time() if at is None else at), attempt or self.attempt
+        self.reports.append(Report(self.key, number, what, when, exit_code, self.native or None, reason, again))
+
+
+def _essence(found: Row | Silence) -> object:
+    return found.state if isinstance(found, Row) else found

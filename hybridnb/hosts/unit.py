@@ -1,0 +1,64 @@
+"""A unit: what one sbatch starts, an attempt or an array of them, and how it is ordered from cluster.sh."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from shlex import quote
+
+from . import slurm
+from .attempts import Submission, spec
+from .ticket import Ticket
+from .transport import File
+
+LARGEST = 1000  # tasks of an array: a site's MaxArraySize is 1001 if nobody changed it
+_UNITS = 64  # calls of sbatch in one conversation: a busy controller takes a second for each
+
+
+def gather(tickets: Iterable[Ticket], *, largest: int) -> list[list[Ticket]]:
+    """Put them together, for one conversation: those of one run with equal options that wait for the same become an array.
+
+    A unit stands where its first attempt stood: so parents stay before their children.
+    """
+    units: list[list[Ticket]] = []
+    going: dict[object, list[Ticket]] = {}
+    for ticket in tickets:
+        s = ticket.submission
+        alike = (ticket.run, tuple(slurm.options(s.job.resources)), s.after)
+        unit = going.get(alike)
+        if unit is None or len(unit) >= largest:
+            if len(units) >= _UNITS:
+                break
+            unit = going[alike] = []
+            units.append(unit)
+        unit.append(ticket)
+    return units
+
+
+def order(tickets: list[Ticket], *, backoff: int) -> str:
+    """Write what cluster.sh is asked for a unit. The same attempts make the same token, however often they are sent."""
+    first, many = tickets[0].submission, len(tickets) > 1
+    tokens = "".join(t.submission.token for t in tickets)
+    token = hashlib.sha256(tokens.encode()).hexdigest()[:16] if many else first.token
+    what = f"{len(tickets)} jobs" if many else f"job {first.job.name}"
+    run = tickets[0].run
+    options = slurm.sending(
+        slurm.options(first.job.resources),
+        token=token,
+        comment=f"hybridnb run {first.run} {what}",
+        log=f"{run}/units/{token}/log",
+        array=many,
+    )
+    tasks = "".join(slurm.task(t.submission, backoff=backoff) for t in tickets)
+    return f"run={quote(run)}; begin {token}\n{tasks}send {quote(options)}\n"
+
+
+def files(submission: Submission, *, grace: float) -> Iterator[File]:
+    """Write an attempt's folder."""
+    job = submission.job
+    attempt = f"{submission.folder}/{submission.attempt}"
+    if job.params or (job.file or "").endswith(".ipynb"):
+        yield File(f"{submission.folder}/params.json", json.dumps(dict(job.params), ensure_ascii=False, indent=1).encode())
+    yield File(f"{attempt}/script", submission.script.encode(errors="surrogateescape"))
+    yield File(f"{attempt}/spec", spec(submission, grace=grace).encode(errors="surrogateescape"))
