@@ -29,6 +29,7 @@ lab: $(VENV)/.with-lab ## open the notebook of that workflow in JupyterLab
 	$(BIN)/jupyter lab $(ARGS) example_notebooks/digits.ipynb
 
 test: $(VENV)/.with-test ## ruff, mypy and every test; ARGS="-k runner" goes to pytest
+	@tests/testbed/install || echo 'Not everything could be installed; the rest is tested.' >&2
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest $(ARGS)

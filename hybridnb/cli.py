@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__, commands
+from . import __version__, commands, host_commands
 from .commands import FAILED, INTERRUPTED, PIPE_CLOSED, WRONG
 from .errors import CallError, DefinitionError, HybridnbError, NotFound
 
@@ -133,17 +133,17 @@ def _looking_words(words: Any) -> None:
         "-o", metavar="OUT", dest="out", type=Path, help="a file .svg, .dot or .mmd; default: SVG on standard output"
     )
     command.add_argument("--label", metavar="TEMPLATE", help='what a box of the SVG says, such as "{name} {elapsed}"')
-    _host_words(_command(words, "hosts", commands.hosts, "list the hosts that jobs can go to, try one, or add one", "hosts"))
+    _host_words(_command(words, "hosts", host_commands.listed, "list the hosts that jobs can go to, try one, or add one", "hosts"))
 
 
 def _host_words(hosts: argparse.ArgumentParser) -> None:
     below = hosts.add_subparsers(title="commands", metavar="COMMAND")
     command = _command(
-        below, "check", commands.check_host, "try a host step by step, and answer what it asks", "hosts check rivanna"
+        below, "check", host_commands.check, "try a host step by step, and answer what it asks", "hosts check rivanna"
     )
     command.add_argument("name", metavar="NAME", help="the host")
     example = "hosts add rivanna --address rivanna.hpc.virginia.edu --user ab1cd --scheduler slurm --account bii"
-    command = _command(below, "add", commands.add_host, "describe a host in your hosts.yaml", example)
+    command = _command(below, "add", host_commands.add, "describe a host in your hosts.yaml", example)
     command.add_argument("name", metavar="NAME", help="the name that you give it")
     for option, meta, about in (
         ("transport", "WORD", "how it is reached: ssh, openssh, wsl or local; default: ssh"),
@@ -162,7 +162,12 @@ def _host_words(hosts: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{option}", metavar=meta, help=about)
     command.add_argument("--port", metavar="N", type=int, help="the port; default: 22")
     command.add_argument("--slots", metavar="N", type=int, help="how many jobs at once")
-    command.add_argument("--setup", metavar="LINE", action="append", help="a shell line before each job, such as 'module load python'; again for another")
+    command.add_argument(
+        "--setup",
+        metavar="LINE",
+        action="append",
+        help="a shell line before each job, such as 'module load python'; again for another",
+    )
     command.add_argument("--replace", action="store_true", help="put it in the place of the host of that name")
 
 

@@ -80,7 +80,9 @@ class Client:
     def hosts(self, *, folder: Path | None = None) -> dict[str, dict[str, Any]]:
         """Return the user's hosts as they are described, those in the folder's hosts.yaml too, each with its "problem", or ''."""
         if process.find():
-            return cast(dict[str, dict[str, Any]], wire.ask("GET", "/hosts" + (f"?folder={_quote(_absolute(folder))}" if folder else "")))
+            return cast(
+                dict[str, dict[str, Any]], wire.ask("GET", "/hosts" + (f"?folder={_quote(_absolute(folder))}" if folder else ""))
+            )
         from . import view
 
         return view.hosts(folder=folder)

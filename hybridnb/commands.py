@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -16,7 +15,6 @@ from .errors import CallError, DefinitionError, NotFound, Problem, did_you_mean
 if TYPE_CHECKING:
     from .client import Client, Here
     from .document import Node
-    from .prompt import Prompt
     from .watch import Watch
 
 JOB_KEYS = ("state", "host", "attempt", "exit_code", "native_id", "submitted_at", "started_at", "ended_at", "progress", "log")
@@ -28,7 +26,7 @@ def run(asked: argparse.Namespace) -> int:
     """Start or follow a run, and show it until it ends."""
     if asked.here and asked.detach:
         raise CallError("--here runs in this process and --detach leaves it: choose one")
-    with _client(here=asked.here) as client:
+    with connected(here=asked.here) as client:
         made = client.run(asked.file, new=asked.new, jobs=asked.job, start=asked.start, failed=asked.failed)
         if made["followed"] or asked.detach:
             print(_begun(made), file=sys.stderr if asked.json else sys.stdout, flush=True)
@@ -100,7 +98,7 @@ def status(asked: argparse.Namespace) -> int:
     from . import logs, show, watch
 
     folder = find(asked.run) if asked.run else _last()
-    with _client() as client:
+    with connected() as client:
         told = client.status(str(folder))
     if asked.json:
         _print_json(brief(told))
@@ -140,7 +138,7 @@ def runs(asked: argparse.Namespace) -> int:
     """List all runs."""
     from . import show, watch
 
-    with _client() as client:
+    with connected() as client:
         told = client.runs()
     if asked.json:
         _print_json(told)
@@ -156,7 +154,7 @@ def log(asked: argparse.Namespace) -> int:
     from . import logs
 
     folder = find(asked.run)
-    with _client() as client:
+    with connected() as client:
         logs.copy(client, folder, asked.job, stream="err" if asked.err else "out", number=asked.attempt, follow=asked.follow)
     return OK
 
@@ -238,66 +236,6 @@ def _write(out: Path | None, text: str) -> None:
         raise CallError(f"{out}: cannot be written: {error.strerror}") from None
 
 
-def hosts(_: argparse.Namespace) -> int:
-    """List the hosts, those of a hosts.yaml in this folder too."""
-    from . import show, watch
-
-    with _client() as client:
-        print(*show.hosts(client.hosts(folder=Path()), watch.screen()), sep="\n")
-    return OK
-
-
-def add_host(asked: argparse.Namespace) -> int:
-    """Put a host into the user's hosts.yaml."""
-    from .hosts import config, entries
-
-    given = {key: value for key in entries.KEYS if (value := getattr(asked, key, None)) is not None}
-    resources = {key: value for key in ("partition", "account", "qos", "time") if (value := getattr(asked, key))}
-    if asked.identity and not asked.identity.startswith("~"):
-        given["identity"] = os.path.abspath(asked.identity)
-    transport = {"transport": "wsl" if asked.distro else "ssh"}
-    entry = {**transport, **given, **({"resources": resources} if resources else {})}
-    entries.add(config.file(), asked.name, entry, replace=asked.replace)
-    print(f"host '{asked.name}' is in {config.file()}; try it by 'hybridnb hosts check {asked.name}'")
-    return OK
-
-
-def check_host(asked: argparse.Namespace) -> int:
-    """Try a host step by step; what it asks is asked here."""
-    from . import show, watch
-    from .prompt import Prompt, there
-
-    screen, redraws, failed = watch.screen(), watch.redraws(), 0
-    erase = "\r\x1b[K" if redraws else ""
-    with _client() as client:
-        prompt = Prompt(client)
-        for step in client.check(asked.name, folder=Path()):
-            if not step and there():
-                prompt.attend({asked.name}, pause=lambda: _erased(erase))
-            elif not step:
-                _withhold(client, prompt, asked.name)
-            elif step["ok"] is not None:
-                failed += not step["ok"]
-                print(erase + "\n".join(show.step(step, screen)), flush=True)
-            elif redraws:
-                print(erase + show.step(step, screen)[0], end="", flush=True)
-    told = "jobs can go there" if not failed else f"{show.number(failed, 'step')} failed"
-    print(f"host '{asked.name}': {told}")
-    return FAILED if failed else OK
-
-
-def _erased(erase: str) -> AbstractContextManager[None]:
-    print(erase, end="", flush=True)
-    return nullcontext()
-
-
-def _withhold(client: Client | Here, prompt: Prompt, host: str) -> None:
-    """Let nobody wait for an answer that nobody can give."""
-    for question in prompt.fresh({host}):
-        print(f"host '{host}' asks '{' '.join(question['text'].split())}': do this on a terminal to answer", file=sys.stderr)
-        client.answer(question["id"], None)
-
-
 def service(asked: argparse.Namespace) -> int:
     """Start, stop or look at the service; to look tells by the exit status, too, whether it runs."""
     from .service import process
@@ -317,7 +255,7 @@ def service(asked: argparse.Namespace) -> int:
 def cancel(asked: argparse.Namespace) -> int:
     """Stop a run, or some of its jobs."""
     folder = find(asked.run)
-    with _client() as client:
+    with connected() as client:
         told = client.cancel(str(folder), asked.job or None)
     nothing = f"nothing to stop: {'these jobs have' if asked.job else f'run {folder.name} has'} ended"
     print(f"asked to stop: {', '.join(told)}" if told else nothing)
@@ -327,7 +265,7 @@ def cancel(asked: argparse.Namespace) -> int:
 def retry(asked: argparse.Namespace) -> int:
     """Try again what did not end well."""
     folder = find(asked.run)
-    with _client() as client:
+    with connected() as client:
         told = client.retry(str(folder), asked.job or None)
     again = f"trying again: {', '.join(told)}; look at it by 'hybridnb status {folder.name}'"
     print(again if told else f"nothing to try again: all of run {folder.name} is done")
@@ -339,17 +277,18 @@ def delete(asked: argparse.Namespace) -> int:
     if Path(asked.run).is_file():
         raise CallError(f"{asked.run}: this is a workflow; name the run to delete by its id, see 'hybridnb runs'")
     folder = find(asked.run)
-    with _client() as client:
+    with connected() as client:
         client.delete(str(folder))
     print(f"deleted run {folder.name}")
     return OK
 
 
 # -- common ---------------------------------------------------------------------------------------------------------------
-def _client(*, here: bool = False) -> AbstractContextManager[Client | Here]:
-    from . import client
+def connected(*, here: bool = False) -> AbstractContextManager[Client | Here]:
+    """Return a way to runs, for a while."""
+    from .client import Client, Here
 
-    return closing(client.Here() if here else client.Client())
+    return closing(Here() if here else Client())
 
 
 def _print_json(value: object) -> None:

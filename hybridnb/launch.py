@@ -41,7 +41,7 @@ def launch(
     file = file.absolute()
     _writable("the path of the workflow", str(file))
     workflow = definition.load(file)
-    _hosts_known(engine, workflow, file)
+    _hosts_known(engine, workflow, file.parent, file)
     if again and request and (made := _made(file, request)):
         return _resumed(engine, made, variables)
     last = store.latest(file)
@@ -240,7 +240,7 @@ def _merged(run: Run, workflow: Workflow, chosen: set[str]) -> Workflow:
 
 
 def _follow(engine: Engine, execution: Execution, workflow: Workflow, file: Path | None = None) -> Told:
-    _hosts_known(engine, workflow, file)
+    _hosts_known(engine, workflow, Path(execution.run.folder), file)
     told = execution.change(workflow)
     execution.store.commit(sync=True)
     return told
@@ -254,7 +254,7 @@ def _writable(what: str, text: str) -> None:
         raise DefinitionError([f"{what} has a character that cannot be written as UTF-8, at {error.start}"]) from None
 
 
-def _hosts_known(engine: Engine, workflow: Workflow, file: Path | None) -> None:
+def _hosts_known(engine: Engine, workflow: Workflow, folder: Path, file: Path | None) -> None:
     """Raise DefinitionError with each host that is not described, and the first job that goes there."""
     first: dict[str, str] = {}
     for job in workflow.jobs.values():
@@ -262,7 +262,7 @@ def _hosts_known(engine: Engine, workflow: Workflow, file: Path | None) -> None:
     problems = []
     for host, name in first.items():
         try:
-            engine.hosts.known(host)
+            engine.hosts.known(host, folder)
         except NotFound as error:
             problems.append(Problem(f"job '{name}': {error}", str(file or "")))
     if problems:

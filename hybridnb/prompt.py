@@ -27,7 +27,7 @@ def there() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or "JPY_PARENT_PID" in os.environ:
         return False
     try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        return os.name == "nt" or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except OSError:
         return False
 
@@ -61,7 +61,9 @@ class Prompt:
         words = "/".join(choices)
         _say("".join(f"{line}\n" for line in (f"host '{question['host']}' asks:", *lines)))
         while True:
-            answer = _read(f"{last}{f' ({words})' if words not in last else ''} ", question["hidden"], lambda: self._waits(question))
+            answer = _read(
+                f"{last}{f' ({words})' if words not in last else ''} ", question["hidden"], lambda: self._waits(question)
+            )
             if answer is None or not choices:
                 return answer
             if (word := answer.strip().lower()) in choices:
@@ -86,6 +88,8 @@ class _Over(Exception):
 
 def _read(words: str, hidden: bool, waits: Callable[[], bool]) -> str | None:  # noqa: FBT001
     """Read a line from the terminal; None at Ctrl-C or Ctrl-D. Raises _Over when nobody waits for it any more."""
+    if os.name == "nt":
+        return _read_on_windows(words, hidden=hidden)
     with _terminal(hidden=hidden) as fd:
         _say(words)
         try:
@@ -97,6 +101,16 @@ def _read(words: str, hidden: bool, waits: Callable[[], bool]) -> str | None:  #
         except KeyboardInterrupt:
             return None
     return line.decode(sys.stdin.encoding, errors="surrogateescape").rstrip("\r\n") if line else None
+
+
+def _read_on_windows(words: str, *, hidden: bool) -> str | None:
+    """Read a line without looking whether somebody waits for it."""
+    from getpass import getpass
+
+    try:
+        return getpass(words) if hidden else input(words)
+    except (KeyboardInterrupt, EOFError):
+        return None
 
 
 @contextmanager

@@ -341,20 +341,6 @@ def hosts(told: Mapping[str, Mapping[str, Any]], screen: Screen) -> list[str]:
     return grid(head, [[name, *(str(host.get(key, "")) for key in keys)] for name, host in told.items()], screen)
 
 
-def step(told: Mapping[str, Any], screen: Screen) -> list[str]:
-    """Show one step of trying a host: how it went, what was found, how long it took, and what to do."""
-    state = {None: "waiting", True: "done", False: "failed"}[told["ok"]]
-    took = f" ({_brief(told['seconds'])})" if told["seconds"] else ""
-    lines = folded(f"{screen.symbol(state)} {told['what']:<10}  {told['told']}{took}", screen.width, indent=" " * 14)
-    lines[0] = screen.paint(lines[0][:1], SIGNS[state].style) + lines[0][1:]
-    advice = folded(f"{'→' if screen.unicode else '>'} {told['advice']}", max(0, screen.width - 14)) if told["advice"] else []
-    return [*lines, *(" " * 14 + screen.paint(line, WARNING) for line in advice)]
-
-
-def _brief(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms" if seconds < 1 else span(seconds)
-
-
 def look(job: Status) -> Look:
     """Say how a job looks in a picture."""
     took = elapsed(job["started_at"], job["ended_at"])

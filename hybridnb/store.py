@@ -231,6 +231,8 @@ class Store:
         for name, job in jobs.items():
             last = self.run.attempt(name)
             more = {"params": dict(self.run.jobs[name].params), "files": last.files if last else {}}
+            if job["log"]:
+                job["log"] = os.path.relpath(job["log"], self.folder)  # whoever moves the folder finds it still
             lines.append(f"  {flow(name)}: {flow({**job, **{k: v for k, v in more.items() if v}})}\n")
         return "".join(lines)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _FRAMES = 4  # a second
 _STUCK = 5.0  # seconds between questions why nothing moves
+_SOON = 1.5  # seconds until the first of them
+_TRIED = re.compile(r"; tried \d+ times.*|\d+")  # what changes while nothing does
 _FEW = 3  # jobs that are queued at once and told one by one
 
 
@@ -55,7 +57,7 @@ class Watch:
 
     def problems(self, problems: Mapping[str, str]) -> None:
         """Say why the run does not move, once, and that it does again. How often something was tried is no news."""
-        now = {place: re.sub(r"\d+", "0", why) for place, why in problems.items()}
+        now = {place: _TRIED.sub("", why) for place, why in problems.items()}
         for place, why in problems.items():
             if self._problems.get(place) != now[place]:
                 self.tell(f"{time.strftime('%H:%M:%S')} {show.trouble(place, why)}")
@@ -270,7 +272,7 @@ def catch_up(watch: Watch, client: Client | Here, run: str) -> None:
 
 def follow(watch: Watch, client: Client | Here, run: str, *, interrupts: Interrupts | None = None) -> State:
     """Show the run until it ends; with `interrupts`, the first one cancels it. Return how it ended."""
-    cancelled, asked, asking = False, time.monotonic(), prompt.Prompt(client)
+    cancelled, asked, asking = False, time.monotonic() - _STUCK + _SOON, prompt.Prompt(client)
     for record in client.events(run, since=watch.seen):
         if record:
             watch.take(record)

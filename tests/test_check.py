@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hybridnb.errors import NotFound
-from hybridnb.hosts import check, registry
+from hybridnb.hosts import build, check
 from hybridnb.hosts.check import Step, Trial, steps
 from hybridnb.hosts.config import Hosts
 from hybridnb.hosts.local import LocalTransport
@@ -21,6 +21,7 @@ from hybridnb.hosts.questions import Questions
 from hybridnb.model import Resources
 from testbed.slurm import Slurm
 from testbed.sshd import PASSWORD, Server, Sshd, code
+from testbed.wsl import Wsl
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +35,11 @@ def configured(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
-def tried(entry: dict[str, Any], name: str = "server", questions: Questions | None = None) -> dict[str, Step]:
+def tried(entry: dict[str, Any], name: str = "server") -> dict[str, Step]:
     """Try a host; return what came of each step, in their order."""
     entry = {"transport": "ssh", **entry}
-    with closing(registry.transport(name, entry, questions=questions or Questions())) as transport:
-        told = list(steps(transport, entry))
+    with closing(build.far(name, entry, questions=Questions(), wake=lambda: None)) as host:
+        told = list(steps(host.transport, entry, connect=host.connect))
     begun = [step.what for step in told if step.ok is None]
     assert begun == list(dict.fromkeys(begun)), "each step begins once"
     return {step.what: step for step in told if step.ok is not None}
@@ -68,9 +69,23 @@ def test_a_host_that_can_be_used_passes_all_steps(server: Server) -> None:
     assert f"{os.cpu_count()} cores" in found["scheduler"].told
 
 
-def test_nothing_stays_in_the_directory_of_a_host_that_was_tried(server: Server) -> None:
+def test_the_systems_ssh_is_tried_by_the_same_steps(server: Server) -> None:
+    found = tried({"transport": "openssh"})
+    assert failed(found) == []
+    assert found["login"].told.startswith(f"{server.user}@127.0.0.1")
+
+
+def test_a_distribution_of_wsl_is_tried_without_the_steps_of_ssh(wsl: Wsl) -> None:
+    wsl.add("Debian")
+    found = tried({"transport": "wsl", "distro": "Debian"}, "debian")
+    assert failed(found) == []
+    assert list(found)[:2] == ["connection", "shell"]
+    assert "Debian" in found["connection"].told
+
+
+def test_what_was_tried_in_the_directory_of_a_host_does_not_stay(server: Server) -> None:
     tried({"directory": "jobs/here"})
-    assert os.listdir(server.account.home / "jobs/here") == []
+    assert sorted(os.listdir(server.account.home / "jobs/here")) == ["runner", "runs"]
 
 
 @pytest.mark.parametrize("directory", ["~/a b", "a b", "/tmp/{user}-a b"])
@@ -269,9 +284,9 @@ def test_a_fault_of_our_own_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_host_that_is_lost_while_it_is_tried_fails_step_by_step(server: Server) -> None:
     entry = {"transport": "ssh"}
-    with closing(registry.transport("server", entry, questions=Questions())) as transport:
+    with closing(build.far("server", entry, questions=Questions(), wake=lambda: None)) as host:
         found = []
-        for step in steps(transport, entry):
+        for step in steps(host.transport, entry, connect=host.connect):
             found.append(step)
             if step.what == "shell" and step.ok:
                 server.kill()

@@ -408,7 +408,7 @@ def test_looking_starts_no_service(folder: Path) -> None:
     hybridnb("service", "status", status=1)
 
 
-# -- check, graph, hosts --------------------------------------------------------------------------------------------------
+# -- check, graph ---------------------------------------------------------------------------------------------------------
 def test_check_counts_what_is_in_a_workflow(folder: Path) -> None:
     assert hybridnb("check", workflow(folder, MIX)).stdout == f"{folder}/flow.yaml: 4 jobs, 3 edges, hosts local\n"
 
@@ -478,10 +478,6 @@ def test_a_workflow_is_drawn_as_svg_dot_and_mermaid(folder: Path) -> None:
 def test_a_run_is_drawn_with_its_states_and_labels(folder: Path) -> None:
     run = json.loads(hybridnb("run", workflow(folder, MIX), "--here", "--json", status=1).stdout)["run"]
     assert ">train: failed<" in hybridnb("graph", run, "--label", "{name}: {state}").stdout
-
-
-def test_hosts_are_listed() -> None:
-    assert re.search(r"^local +local +process", hybridnb("hosts").stdout, re.M)
 
 
 # -- everywhere -----------------------------------------------------------------------------------------------------------

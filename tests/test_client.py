@@ -229,6 +229,35 @@ def test_events_are_told_once_each_from_any_number_on(face: Client | Here, tmp_p
         assert [r for r in face.events(run, since=since) if r] == everything[since:]
 
 
+# -- hosts ----------------------------------------------------------------------------------------------------------------
+def test_hosts_beside_the_workflow_are_told_too(face: Client | Here, tmp_path: Path, home: Path) -> None:
+    (home / "hosts.yaml").write_text("hosts:\n  a: {transport: ssh, address: x.org, resources: {partition: gpu}}\n")
+    (tmp_path / "hosts.yaml").write_text("hosts:\n  b: {slots: 2, setup: export A=1}\n")
+    process.start()
+    assert list(face.hosts()) == ["local", "a"]
+    assert face.hosts(folder=tmp_path) == {
+        "local": {"transport": "local", "scheduler": "process", "problem": ""},
+        "a": {"transport": "ssh", "scheduler": "process", "address": "x.org", "resources": {"partition": "gpu"}, "problem": ""},
+        "b": {"transport": "local", "scheduler": "process", "slots": 2, "setup": ["export A=1"], "problem": ""},
+    }
+
+
+def test_a_host_is_tried_step_by_step(face: Client | Here, tmp_path: Path) -> None:
+    (tmp_path / "hosts.yaml").write_text("hosts:\n  b: {slots: 3}\n")
+    steps = [step for step in face.check("b", folder=tmp_path) if step]
+    assert [step["ok"] for step in steps] == [None, True] * (len(steps) // 2)
+    assert steps[-1]["told"].endswith("3 jobs at once")
+    with pytest.raises(NotFound, match="host 'b' is not known"):
+        list(face.check("b"))
+
+
+def test_nobody_asks_where_nothing_is_asked(face: Client | Here) -> None:
+    assert face.questions() == []
+    assert not face.asked
+    with pytest.raises(NotFound, match="waits for no answer"):
+        face.answer(1, "x")
+
+
 # -- without a service ----------------------------------------------------------------------------------------------------
 def test_reading_starts_no_service(tmp_path: Path) -> None:
     here = Here()
@@ -241,6 +270,7 @@ def test_reading_starts_no_service(tmp_path: Path) -> None:
     assert client.log(made["folder"], "a", attempt=2) == (b"", 0)
     assert [r["event"] for r in client.events(made["run"])][-1] == "finished"
     assert list(client.hosts()) == ["local"]
+    assert client.questions() == []
     assert process.find() is None
 
 

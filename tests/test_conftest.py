@@ -55,6 +55,7 @@ def test_on_ci_a_skipped_test_fails_the_run(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # its conftest has the testbed at hand
     pytester.makeconftest((Path(__file__).parent / "conftest.py").read_text())
     pytester.makepyfile("import pytest\n\ndef test_one(): pytest.skip('no')\n\ndef test_two(): pass\n")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-ra")
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == status
+    result.stdout.fnmatch_lines(["*SKIPPED*no", "*1 passed, 1 skipped*", "*1 test was not run*"])

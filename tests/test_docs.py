@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hybridnb.hosts import check, entries, registry
 from hybridnb.model import Job, Resources, Workflow
 
 ROOT = Path(__file__).parent.parent
@@ -42,9 +43,14 @@ def options(command: argparse.ArgumentParser) -> set[str]:
     return {word for action in command._actions for word in action.option_strings} - {"-h", "--help"}
 
 
+def listed() -> list[str]:
+    """Return the README's list of commands; what is indented goes on with the line above."""
+    return [re.sub(r"\n +", " ", found) for found in re.findall(r"^hybridnb .*(?:\n +.*)*", section("Commands"), re.M)]
+
+
 def documented(command: str) -> list[str]:
-    """Return the lines of the README's list of commands that begin with this command."""
-    return re.findall(rf"^hybridnb {re.escape(command)}\b.*$", section("Commands"), re.M)
+    """Return the entries of that list that begin with this command."""
+    return [entry for entry in listed() if f"{entry} ".startswith(f"hybridnb {command} ")]
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -63,7 +69,7 @@ def test_every_option_stands_beside_its_command_in_the_readme() -> None:
 
 def test_the_readme_lists_no_command_or_option_that_does_not_exist() -> None:
     known = dict(commands(parser()))
-    for line in re.findall(r"^hybridnb .*$", section("Commands"), re.M):
+    for line in listed():
         words, _, _ = line.removeprefix("hybridnb ").partition("  ")
         command = max((name for name in known if f"{words} ".startswith(f"{name} ")), key=len, default=None)
         if words.startswith("-"):
@@ -104,6 +110,31 @@ def test_the_example_notebook_has_a_workflow_that_loads() -> None:
     from hybridnb import load
 
     assert "fetch" in load(ROOT / "example_notebooks/digits.yaml").jobs
+
+
+def test_the_readme_tells_every_key_of_a_host_and_no_other() -> None:
+    assert table("Hosts") == entries.KEYS.keys()
+
+
+def test_the_transports_and_schedulers_that_the_readme_names_are_those_that_there_are() -> None:
+    for key, group in (("transport", registry.TRANSPORTS), ("scheduler", registry.SCHEDULERS)):
+        (row,) = re.findall(rf"^\| `{key}` \| (.*) \|$", README, re.M)
+        assert set(re.findall(r"`(\w+)`", row)) == {*registry.own(group), *({"ssh"} if key == "transport" else set())}
+
+
+def test_the_hosts_in_the_readme_can_be_read(tmp_path: Path) -> None:
+    examples = re.findall(r"^```yaml\n(hosts:.*?)^```", README, re.M | re.S)
+    assert examples
+    for example in examples:
+        (tmp_path / "hosts.yaml").write_text(example)
+        assert entries.read(tmp_path / "hosts.yaml")
+
+
+def test_the_steps_of_a_check_in_the_readme_are_those_that_there_are() -> None:
+    (shown,) = re.findall(r"^\$ hybridnb hosts check .*?^```", README, re.M | re.S)
+    steps = [step.strip() for step in re.findall(r"^[✔✘] (.{11})", shown, re.M)]
+    there = [what for what, _ in check._probes({"scheduler": "slurm"})]
+    assert steps == ["name", "connection", "host key", "login", *there]
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])

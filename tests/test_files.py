@@ -11,7 +11,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,15 +19,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hybridnb.errors import HostError, Unreachable
+from hybridnb.hosts import manifest as hosts_manifest
 from hybridnb.hosts.files import Entry, fetch, local_manifest, send
 from hybridnb.hosts.local import LocalTransport
 from hybridnb.hosts.transport import File
+from testbed.processes import program
 
 MIB = 1 << 20
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="/"), min_size=1, max_size=20).filter(
     lambda name: name not in (".", "..") and not name.startswith(".hybridnb-")
 )
-PARTS = st.sampled_from(["a", "b", ".h", "a1", "a[1]", "a.csv", "-x", "*", "?", "a*", "*.csv", "[ab]", "[!a]", "[", "**", ".*", "[.]h", "ü?"])
+PARTS = st.sampled_from(
+    ["a", "b", ".h", "a1", "a[1]", "a.csv", "-x", "*", "?", "a*", "*.csv", "[ab]", "[!a]", "[", "**", ".*", "[.]h", "ü?"]
+)
 PATHS = st.sampled_from(["a", "b", ".h", "a1", "a[1]", "a.csv", "-x", "[", "üß", ".a"])
 
 
@@ -40,7 +44,7 @@ class Host(LocalTransport):
         self.passed = {"up": 0, "down": 0}
         self.cut: dict[str, int] = {}
 
-    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
+    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> bytes:
         self.asked += 1
         return super().ask(script, *args, input=input, files=files, timeout=timeout)
 
@@ -88,7 +92,9 @@ def held(folder: Path | str) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file() or p.is_symlink()}
 
 
-def brought(host: LocalTransport, work: str, patterns: list[str], folder: Path, moved: Callable[[int, int], None] = lambda *_: None) -> list[Entry]:
+def brought(
+    host: LocalTransport, work: str, patterns: list[str], folder: Path, moved: Callable[[int, int], None] = lambda *_: None
+) -> list[Entry]:
     return fetch(host, work, patterns, folder, staging=folder.parent / "staging", moved=moved)
 
 
@@ -105,8 +111,21 @@ def disk(place: Path, size: str) -> Iterator[Path]:
 # -- there and back ---------------------------------------------------------------------------------------------------------
 @given(files=st.dictionaries(st.lists(NAMES, min_size=1, max_size=2).map("/".join), st.binary(max_size=50), min_size=1, max_size=6))
 @settings(max_examples=30, deadline=None)
-@example({"-rf": b"1", "--": b"2", "a b": b"3", "it's": b"4", '"$HOME"': b"5", "$(touch x)`touch y`": b"6", "\\n\\": b"7", "*": b"8"})
-@example({"é": b"composed", "é": b"not composed", "\u202etxt.exe": b"", "😀/😀": b"\0\xff", "~": b"", "!": b"", "=a": b"", "#": b""})
+@example(
+    {"-rf": b"1", "--": b"2", "a b": b"3", "it's": b"4", '"$HOME"': b"5", "$(touch x)`touch y`": b"6", "\\n\\": b"7", "*": b"8"}
+)
+@example(
+    {
+        "\u00e9": b"composed",
+        "e\u0301": b"not composed",
+        "\u202etxt.exe": b"",
+        "😀/😀": b"\0\xff",
+        "~": b"",
+        "!": b"",
+        "=a": b"",
+        "#": b"",
+    }
+)
 def test_files_of_any_name_arrive_as_they_are_and_come_home(files: dict[str, bytes]) -> None:
     base, host = Path(tempfile.mkdtemp()), Host()
     try:
@@ -126,7 +145,10 @@ def test_files_of_any_name_arrive_as_they_are_and_come_home(files: dict[str, byt
         shutil.rmtree(base)
 
 
-@given(tree=st.lists(st.lists(PATHS, min_size=1, max_size=3).map("/".join), max_size=8), pattern=st.lists(PARTS, min_size=1, max_size=3))
+@given(
+    tree=st.lists(st.lists(PATHS, min_size=1, max_size=3).map("/".join), max_size=8),
+    pattern=st.lists(PARTS, min_size=1, max_size=3),
+)
 @settings(max_examples=60, deadline=None)
 @example(["=*", "=a", "*a"], ["=*"])
 @example(["a[1]/x", "a1"], ["a[1]"])
@@ -153,7 +175,10 @@ def test_only_what_differs_is_sent(host: Host, folder: Path, work: str) -> None:
     send(host, folder, work, local_manifest(folder, ["*"]), moved=lambda *now: told.append(now))
     assert told == [(3, 6), (6, 6)]
     assert held(work) == held(folder)
-    assert [name for name in inodes if os.stat(f"{work}/{name}").st_ino != inodes[name]] in (["size", "content"], ["content", "size"])
+    assert [name for name in inodes if os.stat(f"{work}/{name}").st_ino != inodes[name]] in (
+        ["size", "content"],
+        ["content", "size"],
+    )
 
 
 def test_only_what_differs_comes_home(host: Host, folder: Path, work: str) -> None:
@@ -167,6 +192,26 @@ def test_only_what_differs_comes_home(host: Host, folder: Path, work: str) -> No
     streamed = host.streamed
     brought(host, work, ["*"], folder, lambda *_: pytest.fail("nothing is to be moved"))
     assert host.streamed == streamed + 1  # to read that much for its checksum holds up no conversation
+
+
+def test_a_large_file_there_is_read_again_only_when_it_may_have_changed(
+    host: Host, folder: Path, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(folder, {"large": b"x" * 33 * MIB})
+    manifest = local_manifest(folder, ["*"])
+    send(host, folder, work, manifest)
+    streams = []
+    for steady in (1000, -5, -5, -5):  # seconds since it was written to
+        monkeypatch.setattr(hosts_manifest, "_STEADY", steady)
+        before = host.streamed
+        send(host, folder, work, manifest)
+        streams.append(host.streamed - before)
+    assert streams == [1, 1, 0, 0]
+    about = os.stat(f"{work}/large")
+    written(Path(work), {"large": b"y" * 33 * MIB})
+    os.utime(f"{work}/large", ns=(about.st_atime_ns, about.st_mtime_ns - 10**9))
+    send(host, folder, work, manifest)
+    assert held(work) == held(folder)
 
 
 def test_a_thousand_small_files_take_two_conversations_each_way(host: Host, folder: Path, work: str) -> None:
@@ -185,8 +230,8 @@ def test_a_thousand_small_files_take_two_conversations_each_way(host: Host, fold
 def test_what_does_not_get_smaller_is_not_compressed(host: Host, folder: Path, work: str) -> None:
     written(folder, {"noise": os.urandom(MIB)})
     send(host, folder, work, local_manifest(folder, ["noise"]))
-    brought(host, work, ["noise"], folder.parent / "home")
     assert host.passed["up"] == MIB + 512 + 1024  # tar's header and end
+    brought(host, work, ["noise"], folder.parent / "home")
     assert host.passed["down"] < MIB + 100
     assert held(work) == held(folder.parent / "home") == held(folder)
 
@@ -243,7 +288,7 @@ def test_links_to_files_are_followed_and_what_has_no_content_is_left_out(folder:
     os.mkfifo(folder / "pipe")
     paths = [e.path for e in local_manifest(folder, ["**"])]
     assert paths == ["a", "d/b", "link"]
-    assert [e.path for e in local_manifest(folder, ["to_folder", "*_folder/*"])] == ["to_folder/b"]
+    assert [e.path for e in local_manifest(folder, ["to_folder", "*_folder/b"])] == ["to_folder/b"]
 
 
 def test_links_mean_the_same_on_a_host(host: Host, folder: Path, work: str) -> None:
@@ -260,7 +305,9 @@ def test_what_an_earlier_job_makes_there_is_left_out(folder: Path) -> None:
     assert [e.path for e in local_manifest(folder, ["*.csv", "out"], without=["b.*", "out/y"])] == ["a.csv", "out/x"]
 
 
-@pytest.mark.parametrize(("name", "shown"), [("a\nb", r"a\nb"), ("a\x1b[31m", r"a\x1b[31m"), ("a\u2028", r"a\u2028"), ("caf\udce9", r"caf\udce9")])
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a\nb", r"a\nb"), ("a\x1b[31m", r"a\x1b[31m"), ("a\u2028", r"a\u2028"), ("caf\udce9", r"caf\udce9")]
+)
 def test_names_that_break_what_shows_them_are_refused_both_ways(host: Host, folder: Path, work: str, name: str, shown: str) -> None:
     written(folder, {name: b"", "good": b"1"})
     with pytest.raises(HostError) as caught:
@@ -278,6 +325,20 @@ def test_names_that_break_what_shows_them_are_refused_both_ways(host: Host, fold
 def test_a_bad_name_that_nobody_asked_for_is_nobody_s_business(host: Host, folder: Path, work: str) -> None:
     written(Path(work), {"a\nb": b"", "x.csv": b"1"})
     assert [e.path for e in brought(host, work, ["*.csv"], folder)] == ["x.csv"]
+
+
+def test_a_folder_or_file_at_home_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: object, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+
+    written(folder, {"closed/a": b""})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        with pytest.raises(HostError, match=r"/closed cannot be read: Permission denied$"):
+            local_manifest(folder, ["closed"])
+    monkeypatch.setattr(os, "stat", lambda name, **_: refuse(name) if str(name).endswith("/a") else os.lstat(name))
+    with pytest.raises(HostError, match=r"/closed/a cannot be read: Permission denied$"):
+        local_manifest(folder, ["closed"])
 
 
 def test_a_file_is_read_once_for_its_checksum(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +417,9 @@ def test_a_part_at_home_that_is_not_what_it_was_is_fetched_anew(host: Host, fold
 
 # -- full disks ---------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("count", "size"), [(1, 9 * MIB), (40, MIB // 4)], ids=["large", "small"])
-def test_a_full_disk_there_is_told_in_its_words_and_a_later_attempt_goes_on(host: Host, folder: Path, tmp_path: Path, count: int, size: int) -> None:
+def test_a_full_disk_there_is_told_in_its_words_and_a_later_attempt_goes_on(
+    host: Host, folder: Path, tmp_path: Path, count: int, size: int
+) -> None:
     written(folder, {f"{number}": os.urandom(size) for number in range(count)})
     manifest = local_manifest(folder, ["*"])
     with disk(tmp_path / "disk", "4m") as small:
@@ -369,7 +432,9 @@ def test_a_full_disk_there_is_told_in_its_words_and_a_later_attempt_goes_on(host
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 9 * MIB), (40, MIB // 4)], ids=["large", "small"])
-def test_a_full_disk_at_home_is_told_and_a_later_attempt_goes_on(host: Host, work: str, tmp_path: Path, count: int, size: int) -> None:
+def test_a_full_disk_at_home_is_told_and_a_later_attempt_goes_on(
+    host: Host, work: str, tmp_path: Path, count: int, size: int
+) -> None:
     written(Path(work), {f"{number}": os.urandom(size) for number in range(count)})
     with disk(tmp_path / "disk", "4m") as small:
         with pytest.raises(HostError, match=r"of host 'host' cannot be written to .*/disk/home: No space left on device$"):
@@ -395,7 +460,9 @@ def test_a_limit_of_file_sizes_there_is_told(folder: Path, work: str, monkeypatc
 # -- files that change --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [1000, 20 * MIB], ids=["small", "large"])
 @pytest.mark.parametrize("now", [b"longer" * 4 * MIB, b"short", b"same"], ids=["longer", "shorter", "same size"])
-def test_a_file_that_changed_since_it_was_looked_at_is_sent_as_it_is_now(host: Host, folder: Path, work: str, size: int, now: bytes) -> None:
+def test_a_file_that_changed_since_it_was_looked_at_is_sent_as_it_is_now(
+    host: Host, folder: Path, work: str, size: int, now: bytes
+) -> None:
     written(folder, {"changing": b"a" * size, "other": b"1"})
     manifest = local_manifest(folder, ["*"])
     now = now if now != b"same" else b"b" * size
@@ -414,7 +481,9 @@ def test_a_file_that_changes_all_the_time_is_not_sent(host: Host, folder: Path, 
             file.seek(8 * MIB)
             file.write(os.urandom(MIB))
 
-    with pytest.raises(HostError, match=r"^host 'host': .*/changing changes while it is being sent; try again when nothing writes to it$"):
+    with pytest.raises(
+        HostError, match=r"^host 'host': .*/changing changes while it is being sent; try again when nothing writes to it$"
+    ):
         send(host, folder, work, manifest, moved=change)
     assert held(work) == {}
 
@@ -474,29 +543,29 @@ class Liar(Host):
         super().__init__()
         self.listing, self.contents = listing, contents
 
-    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
-        return self.listing
+    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> bytes:
+        return self.listing[1:] if input else self.listing  # when it is asked again for files that it named
 
     def stream(self, script: str, *args: str, input: Iterable[bytes] = ()) -> Iterator[bytes]:
         yield self.contents
 
 
 def listing(*names: str, size: int = 1, sums: str = "") -> bytes:
-    about = "\n".join([f"{size} 1 644"] * len(names))
-    return "\0".join(["", *names, "", about, sums, ""]).encode(errors="surrogateescape")
+    about = "\n".join([f"{size} 644 1.1.1"] * len(names))
+    return "\0".join(["", *names, "", about, sums, "9", ""]).encode(errors="surrogateescape")
 
 
 def content(data: bytes, *, more: bytes = b"") -> bytes:
     return b"-" + data + more + hashlib.sha256(data).hexdigest().encode() + b"  x\n"
 
 
-@pytest.mark.parametrize("name", ["out/../../evil", "../evil", "out/..", "/etc/evil", "out/\0evil", "./out/../../folder/../evil", "out//../../evil"])
+@pytest.mark.parametrize(
+    "name", ["out/../../evil", "../evil", "out/..", "/etc/evil", "out/\0evil", "./out/../../folder/../evil", "out//../../evil"]
+)
 def test_no_name_that_a_host_says_leads_out_of_the_folder(folder: Path, name: str) -> None:
     before = held(folder.parent)
-    try:
-        brought(Liar(listing(name), content(b"x")), "/work", ["out", "**", ".."[:1]], folder)
-    except HostError as error:
-        assert str(error).isprintable()  # noqa: PT017
+    with suppress(HostError):
+        brought(Liar(listing(name), content(b"x")), "/work", ["out", "**", "."], folder)
     after = {path for path in held(folder.parent) if path not in before}
     assert all(path.startswith(("folder/", "staging/")) for path in after)
     assert not Path("/etc/evil").exists()
@@ -509,10 +578,18 @@ def test_files_that_nobody_asked_for_are_not_taken(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [b"?", b"\0\0\0", b"\0a\0\0\0\0", listing("out", sums="short"), listing("out", sums=f"{'0' * 64} x\n{'0' * 64} y"), listing("out", size=-1)],
+    [
+        b"",
+        b"?",
+        b"\0?",
+        b"\0a\0\0\0\0",
+        listing("out", sums="short"),
+        listing("out", sums=f"{'0' * 64} x\n{'0' * 64} y"),
+        listing("out", size=-1),
+    ],
 )
 def test_a_listing_that_is_none_is_told(folder: Path, said: bytes) -> None:
-    with pytest.raises(HostError, match="^host 'host': what it says about its files is not understood: "):
+    with pytest.raises(HostError, match=r"^host 'host': what it says about its files is not understood: "):
         brought(Liar(said), "/work", ["out"], folder)
 
 
@@ -529,7 +606,7 @@ def test_contents_that_are_not_what_was_announced_are_not_taken(folder: Path, sa
 
 @pytest.mark.parametrize("said", [b"", b"?", b"zno gzip at all"])
 def test_a_stream_that_is_none_is_told(folder: Path, said: bytes) -> None:
-    with pytest.raises(HostError, match="^host 'host': what it sends is not understood: "):
+    with pytest.raises(HostError, match=r"^host 'host': what it sends is not understood: "):
         brought(Liar(listing("out"), said), "/work", ["out"], folder)
 
 
@@ -542,14 +619,19 @@ def test_what_unpacks_to_much_more_than_was_announced_is_not_unpacked(folder: Pa
     assert held(folder.parent) == {}
 
 
-def test_a_folder_at_home_that_is_a_link_elsewhere_is_not_written_through(host: Host, folder: Path, work: str, tmp_path: Path) -> None:
+def test_a_folder_at_home_that_is_a_link_elsewhere_is_not_written_through(
+    host: Host, folder: Path, work: str, tmp_path: Path
+) -> None:
     written(Path(work), {"out/deep/x": b"evil", "in/x": b"1", "y": b"2"})
     (tmp_path / "elsewhere/deep").mkdir(parents=True)
     (folder / "data").mkdir()
     (folder / "out").symlink_to(tmp_path / "elsewhere")
     (folder / "in").symlink_to("data")
     (folder / "y").symlink_to(tmp_path / "elsewhere/y")
-    with pytest.raises(HostError, match=r"out/deep/x of host 'host' cannot be written to .*: .*/folder/out/deep leads out of the folder, to .*/elsewhere/deep$"):
+    with pytest.raises(
+        HostError,
+        match=r"out/deep/x of host 'host' cannot be written to .*: .*/folder/out/deep leads out of the folder, to .*/elsewhere/deep$",
+    ):
         brought(host, work, ["*"], folder)
     assert held(tmp_path / "elsewhere") == {}
     brought(host, work, ["in", "y"], folder)
@@ -571,7 +653,9 @@ def test_a_folder_where_a_file_should_be_is_told(host: Host, folder: Path, work:
 
 def test_what_cannot_be_read_there_is_told(host: Host, folder: Path, work: str) -> None:
     class Ordinary(Host):
-        def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
+        def ask(
+            self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None
+        ) -> bytes:
             inner = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script, "sh", *args]
             return super().ask('"$@"', *inner, input=input)
 
@@ -589,9 +673,19 @@ def test_what_cannot_be_read_there_is_told(host: Host, folder: Path, work: str) 
 
 
 def test_patterns_and_names_are_nothing_that_a_shell_acts_on(host: Host, folder: Path, work: str, tmp_path: Path) -> None:
-    evil = [f"$(touch {tmp_path}/1)", f"`touch {tmp_path}/2`", f";touch {tmp_path}/3;*", f"a|touch {tmp_path}/4", "~root", "$HOME", "-delete", "--help", "!"]
+    evil = [
+        f"$(touch {tmp_path}/1)",
+        f"`touch {tmp_path}/2`",
+        f";touch {tmp_path}/3;*",
+        f"a|touch {tmp_path}/4",
+        "~root",
+        "$HOME",
+        "-delete",
+        "--help",
+        "!",
+    ]
     names = [e.replace("/", "_") for e in evil if "*" not in e]
-    written(folder, {name: b"1" for name in names})
+    written(folder, dict.fromkeys(names, b"1"))
     send(host, folder, work, local_manifest(folder, [*evil, *names]))
     assert sorted(e.path for e in brought(host, work, [*evil, *names], folder.parent / "home")) == sorted(names)
     assert not [n for n in "1234" if (tmp_path / n).exists()]
@@ -601,29 +695,52 @@ def test_patterns_and_names_are_nothing_that_a_shell_acts_on(host: Host, folder:
 def programs(folder: Path, names: Iterable[str], **written: str) -> str:
     folder.mkdir()
     for name in names:
-        if program := shutil.which(name):
-            (folder / name).symlink_to(program)
+        if found := shutil.which(name):
+            (folder / name).symlink_to(found)
     for name, text in written.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     return str(folder)
 
 
-TOOLS = "sh cat chmod command dd dirname find gzip grep head mkdir mv printf rm sort stat tail tar tr wc xargs".split()
+TOOLS = [
+    "sh",
+    "cat",
+    "chmod",
+    "date",
+    "dd",
+    "find",
+    "gzip",
+    "grep",
+    "head",
+    "mkdir",
+    "mv",
+    "printf",
+    "rm",
+    "sort",
+    "stat",
+    "tail",
+    "tar",
+    "tr",
+    "wc",
+]
+TOOLS += ["xargs"]
 # as on macOS: no -c, no sha256sum
 STAT = """[ "$1" != -c ] || exit 1
 shift 2; format=$1; shift
-[ "$format" = '%z %m %Lp' ] && [ "$1" = -- ] || exit 2
-exec /usr/bin/stat -L -c '%s %Y %a' "$@"
+[ "$format" = '%z %Lp %m.%c.%i' ] && [ "$1" = -- ] || exit 2
+exec /usr/bin/stat -L -c '%s %a %Y.%Z.%i' "$@"
 """
 
 
 @pytest.mark.parametrize("machine", ["busybox", "bash", "shasum", "sha256sum", "BSD's stat"])
-def test_it_works_with_the_tools_of_other_machines(machine: str, folder: Path, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_works_with_the_tools_of_other_machines(
+    machine: str, folder: Path, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     match machine:
         case "busybox":
             path = programs(tmp_path / "bin", ())
-            subprocess.run([shutil.which("busybox") or "busybox", "--install", "-s", path], check=True)
+            subprocess.run([program("busybox"), "--install", "-s", path], check=True)
             assert os.path.realpath(f"{path}/sh").endswith("busybox")
         case "bash":
             path = programs(tmp_path / "bin", [*TOOLS, "openssl"])
@@ -633,7 +750,15 @@ def test_it_works_with_the_tools_of_other_machines(machine: str, folder: Path, w
             path = programs(tmp_path / "bin", [tool for tool in TOOLS if tool != "stat"] + ["shasum", "perl"], stat=STAT)
         case tool:
             path = programs(tmp_path / "bin", [*TOOLS, tool, "perl"])
-    files = {"a b/ü": b"1", "-x": b"2" * 5000, "back\\slash": b"3", "large": os.urandom(9 * MIB), "n" * 150 + "/" + "m" * 150: b"4", "empty": b"", ".h/.i": b"5"}
+    files = {
+        "a b/ü": b"1",
+        "-x": b"2" * 5000,
+        "back\\slash": b"3",
+        "large": os.urandom(9 * MIB),
+        "n" * 150 + "/" + "m" * 150: b"4",
+        "empty": b"",
+        ".h/.i": b"5",
+    }
     written(folder, files)
     (folder / "-x").chmod(0o755)
     monkeypatch.setenv("PATH", path)
@@ -657,17 +782,30 @@ def test_it_works_with_the_tools_of_other_machines(machine: str, folder: Path, w
         brought(host, work, ["*"], folder.parent / "home")
 
 
-@pytest.mark.parametrize(("missing", "words"), [("tar", "tar: not found"), ("openssl", "none of openssl, sha256sum and shasum is there")])
+@pytest.mark.parametrize(
+    ("missing", "words"), [("tar", "tar: not found"), ("openssl", "none of openssl, sha256sum and shasum is there")]
+)
 def test_a_program_that_is_missing_there_is_named(
     host: Host, folder: Path, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, words: str
 ) -> None:
-    written(folder, {"a": b"1"})
+    written(folder, {"a": b"1" * 5000})
     if missing == "openssl":
-        written(Path(work), {"a": b"2"})
+        written(Path(work), {"a": b"2" * 5000})
     manifest = local_manifest(folder, ["a"])
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", [tool for tool in TOOLS if tool != missing]))
     with pytest.raises(HostError, match=f"(?s)^host 'host': .*{words}"):
         send(host, folder, work, manifest)
+
+
+def test_a_host_that_unpacks_less_than_it_was_sent_is_told(
+    host: Host, folder: Path, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(folder, {"a": b"1", "A": b"2"})
+    tar = f'{shutil.which("tar")} "$@" && rm -f a'  # as a file system does it to which both are one name
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", [tool for tool in TOOLS if tool != "tar"], tar=tar))
+    with pytest.raises(HostError, match="1 of 2 files arrived; are some told apart by upper and lower case alone"):
+        send(host, folder, work, local_manifest(folder, ["*"]))
+    assert held(work) == {}
 
 
 def test_the_staging_may_be_on_another_file_system(host: Host, folder: Path, work: str, tmp_path: Path) -> None:

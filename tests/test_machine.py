@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -56,6 +57,8 @@ class World:
     evidence: dict[tuple[str, int], tuple[State, int | None]] = field(default_factory=dict)  # (job, attempt)
     fault: str = ""  # what the next conversation meets: refuse, cut, crash, crash-after
     listener: ModelHost | None = None
+    far: bool = False
+    slow: bool = False  # a far host that has not done what was posted yet
 
     def tell(self, report: Report) -> None:
         if self.listener:
@@ -187,10 +190,67 @@ class ModelHost:
         pass
 
 
+class FarModelHost(ModelHost):
+    """One that is posted to, as FarHost is: what the engine says is done later, in order within the run, and what it then hears comes later still."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.posts: list[tuple[str, list[Any]]] = []
+        self.held: set[str] = set()
+        self.cancelled: set[str] = set()
+
+    def submit(self, submissions: Sequence[Submission]) -> bool:
+        self.posts.append(("submit", list(submissions)))
+        return False
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        chosen = list(keys)
+        self.cancelled.update(chosen)
+        self.posts.append(("cancel", chosen))
+
+    def withdraw(self, keys: Iterable[str]) -> None:
+        self.posts.append(("withdraw", list(keys)))
+
+    def hear(self) -> list[Report]:
+        if not self.world.slow:
+            self._do_posts()
+        told = [report for report in super().hear() if report.key in self.held]
+        for report in told:
+            if (isinstance(report.what, State) and report.what.final and not report.again) or report.what == "withdrawn":
+                self.held.discard(report.key)
+                self.cancelled.discard(report.key)
+        return told
+
+    def _do_posts(self) -> None:
+        held_up = False
+        for post in list(self.posts):
+            what, chosen = post
+            if held_up and what != "cancel":
+                continue
+            try:
+                if what == "submit":
+                    self._submit(chosen)
+                else:
+                    getattr(super(), what)([key for key in chosen if key in self.held])
+            except HostError:
+                held_up = held_up or what != "cancel"
+                continue
+            self.posts.remove(post)
+
+    def _submit(self, submissions: Sequence[Submission]) -> None:
+        self.held |= {s.key for s in submissions}
+        for s in submissions:
+            if s.key in self.cancelled and s.key not in self.world.tasks:
+                self.world.tasks[s.key] = Task(s, s.attempt)
+                self.world.end(self.world.tasks[s.key], "cancelled", None)
+        super().submit(submissions)
+        self.reports += [Report(s.key, s.attempt, State.QUEUED, now()) for s in submissions]
+
+
 class ModelHosts(Hosts):
     def __init__(self, world: World) -> None:
         super().__init__()
-        self.host = ModelHost(world)
+        self.host = FarModelHost(world) if world.far else ModelHost(world)
 
     def known(self, name: str, folder: Path | None = None) -> dict[str, object]:
         return {}
@@ -220,10 +280,10 @@ def workflow(shape: Sequence[Sequence[tuple[int, Kind]]], retries: int) -> Workf
 class Machine(RuleBasedStateMachine):
     jobs = Bundle("jobs")
 
-    @initialize(shape=st.lists(EDGES, min_size=2, max_size=6), retries=st.integers(0, 2))
-    def begin(self, shape: list[list[tuple[int, Kind]]], retries: int) -> None:
+    @initialize(shape=st.lists(EDGES, min_size=2, max_size=6), retries=st.integers(0, 2), far=st.booleans())
+    def begin(self, shape: list[list[tuple[int, Kind]]], retries: int, far: bool) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="machine-"))
-        self.world = World()
+        self.world = World(far=far)
         self.engine = Engine(ModelHosts(self.world))
         self.definition = workflow(shape, retries)
         self.folder = self.engine.create(self.definition, self.base / "machine.yaml", variables={}).folder
@@ -246,6 +306,10 @@ class Machine(RuleBasedStateMachine):
     @rule(fault=st.sampled_from(["refuse", "cut", "crash", "crash-after"]))
     def trouble_ahead(self, fault: str) -> None:
         self.world.fault = fault
+
+    @rule(slow=st.booleans())
+    def slowness(self, slow: bool) -> None:
+        self.world.slow = slow
 
     @rule(torn=st.sampled_from([b"", b"- {", b'- {"n": 3, "event": "state"']))
     def crash(self, torn: bytes) -> None:
@@ -353,7 +417,7 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.base)
 
     def drain(self) -> None:
-        self.world.fault = ""
+        self.world.fault, self.world.slow = "", False
         for _ in range(200):
             self.step()
             if self.engine._pool:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hybridnb.errors import HostError
 from hybridnb.hosts.patterns import parse, select
 
-PARTS = st.sampled_from(["a", "b", ".h", "a1", "a[1]", "a.csv", "-x", "*", "?", "a*", "*.csv", "[ab]", "[!a]", "[", "**", ".*", "a?", "[.]h"])
+PARTS = st.sampled_from(
+    ["a", "b", ".h", "a1", "a[1]", "a.csv", "-x", "*", "?", "a*", "*.csv", "[ab]", "[!a]", "[", "**", ".*", "a?", "[.]h"]
+)
 PATTERNS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
 NAMES = st.sampled_from(["a", "b", ".h", "a1", "a[1]", "a.csv", "b.csv", "-x", "[", ".a"])
 TREES = st.lists(st.lists(NAMES, min_size=1, max_size=3).map("/".join), max_size=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from hybridnb import home as places
 from hybridnb.client import Client
 from hybridnb.errors import NotFound
 from testbed.processes import until
+from testbed.sshd import PASSWORD, Server, code
 
 COMMAND = [sys.executable, "-m", "hybridnb"]
 PATIENCE = 60  # seconds
@@ -25,7 +27,7 @@ SECRET = "open sesame"
 KEY = "The key of door:22 is not known.\nED25519 SHA256:abcdef\nIs it the right one?"
 
 # A transport as another package may bring it: it asks, then speaks to a shell of this machine.
-ASKING = '''
+ASKING = """
 from hybridnb.errors import Refused
 from hybridnb.hosts.channel import SCRIPT
 from hybridnb.hosts.pipe import Pipe
@@ -44,7 +46,7 @@ class Asking:
             raise Refused(f"host '{{self.name}}': wrong password")
         self.alive = True
 
-    def channel(self):
+    def channel(self, *, patience=None):
         return Pipe(["/bin/sh", "-c", SCRIPT], host=self.name)
 
     def drop(self):
@@ -52,7 +54,7 @@ class Asking:
 
     def describe(self):
         return {{"server": "Door_1.0"}}
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +77,9 @@ def folder(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def terminal(*words: str | Path, size: tuple[int, int] = (24, 100), **environment: str) -> pexpect.spawn[str]:
     known = {**os.environ, "TERM": "xterm-256color", **environment}
-    return pexpect.spawn(COMMAND[0], [*COMMAND[1:], *map(str, words)], dimensions=size, env=known, encoding="utf-8", timeout=PATIENCE)
+    return pexpect.spawn(
+        COMMAND[0], [*COMMAND[1:], *map(str, words)], dimensions=size, env=known, encoding="utf-8", timeout=PATIENCE
+    )
 
 
 def ended(child: pexpect.spawn[str]) -> tuple[int | None, str]:
@@ -101,7 +105,9 @@ def test_a_check_asks_on_the_terminal_and_a_secret_is_shown_and_written_nowhere(
     child = terminal("hosts", "check", "door")
     shown = []
     child.logfile_read = type("Log", (), {"write": lambda _, text: shown.append(text), "flush": lambda _: None})()
-    child.expect("host 'door' asks:\r\nThe key of door:22 is not known.\r\nED25519 SHA256:abcdef\r\nIs it the right one\\? \\(yes/no\\) ")
+    child.expect(
+        "host 'door' asks:\r\nThe key of door:22 is not known.\r\nED25519 SHA256:abcdef\r\nIs it the right one\\? \\(yes/no\\) "
+    )
     child.sendline("maybe")
     child.expect("please answer yes or no\r\nIs it the right one\\? \\(yes/no\\) ")
     child.sendline(" YES ")
@@ -139,7 +145,9 @@ def test_ctrl_c_or_ctrl_d_withholds_the_answer(folder: Path, key: str) -> None:
 
 
 def test_without_a_terminal_a_check_tells_where_to_answer_and_ends(folder: Path) -> None:
-    done = subprocess.run([*COMMAND, "hosts", "check", "word"], capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [*COMMAND, "hosts", "check", "word"], capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 1
     assert "host 'word' asks 'Password:" in done.stderr
     assert "on a terminal to answer" in done.stderr
@@ -187,7 +195,7 @@ def test_hosts_tell_what_waits_for_an_answer(folder: Path) -> None:
     assert problem.endswith("answer by 'hybridnb hosts check word'")
     client.answer(question["id"], None)
     assert [step for step in steps if step and step["ok"] is False]
-    assert client.hosts()["word"]["problem"] == ""
+    assert client.hosts()["word"]["problem"].startswith("host 'word': nobody answered its question")
 
 
 # -- run ------------------------------------------------------------------------------------------------------------------
@@ -223,7 +231,9 @@ def test_a_run_goes_on_when_an_answer_is_withheld_and_tells_how_to_be_asked_agai
     other.expect("Password: ")
     other.sendline(SECRET)
     assert ended(other)[0] == 0
-    done = subprocess.run([*COMMAND, "run", "flow.yaml"], capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [*COMMAND, "run", "flow.yaml"], capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -241,3 +251,40 @@ def test_a_run_in_a_pipe_tells_once_how_to_answer_and_status_tells_it_too(folder
     rest, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0
     assert "answer" not in rest.replace("word: this is over", "")
+
+
+def test_ctrl_c_at_a_question_under_here_withholds_the_answer_and_stops_nothing(folder: Path) -> None:
+    child = terminal("run", workflow(folder), "--here")
+    child.expect("Password: ")
+    child.sendintr()
+    child.expect("no answer is given")
+    child.expect("nobody answered its question")
+    child.sendintr()
+    child.expect("asking the jobs to stop")
+    child.sendintr()
+    assert ended(child)[0] == 130
+
+
+def test_a_connection_that_took_a_code_is_kept_and_a_run_in_a_pipe_uses_it(
+    folder: Path, home: Path, totp_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = folder / "bin/ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {totp_server.config} "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    (home / "hosts.yaml").write_text(f"hosts:\n  word: {{transport: ssh, address: {totp_server.name}}}\n")
+    child = terminal("hosts", "check", "word", size=(24, 200))
+    child.expect("Password: ")
+    child.sendline(PASSWORD)
+    child.expect("Verification code: ")
+    child.sendline(code())
+    status, text = ended(child)
+    assert status == 0, text
+    assert "keyboard-interactive" in text
+    words = [*COMMAND, "run", str(workflow(folder))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout
+    assert "answer" not in done.stdout + done.stderr
+    logs = [data for data in everything(folder) if PASSWORD.encode() in data]
+    assert logs == []

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hybridnb.hosts import group
 from hybridnb.hosts.runner import ROOT
 from hybridnb.hosts.windows import WindowsTransport, hand_over
 
@@ -176,7 +177,7 @@ def test_edges_wait_for_the_end_that_they_name(make: Callable[..., Queue]) -> No
 
 def test_a_long_chain_is_skipped_without_exhausting_the_stack(make: Callable[..., Queue]) -> None:
     q = make()
-    n = 1500
+    n = 1100
     q.send(q.job("k0", "raise SystemExit(1)"), *(q.job(f"k{i}", "pass", after=f"k{i - 1}") for i in range(1, n)))
     q.wait(f"end k{n - 1} 1 75 skipped")
     assert sum(line.endswith("skipped") for line in q.lines) == n - 1
@@ -329,14 +330,32 @@ def test_what_runs_while_its_runner_is_killed_goes_on_and_can_be_stopped_by_the_
     q.wait(f"end k 1 {ENDED} cancelled")
 
 
+def test_an_attempt_that_another_wrapper_claimed_is_told_of_with_its_start_and_waited_for(make: Callable[..., Queue]) -> None:
+    """A killed runner's wrapper may claim an attempt that its successor has just found untouched."""
+    q = make(slots=1)
+    q.send(q.job("hold", SLEEP), q.job("k", SLEEP))
+    q.wait("start hold")
+    command = [sys.executable, "-m", "hybridnb.hosts.wrapper", str(q.jobs / "k/1")]
+    twin = group.lead(command, folder=str(ROOT), out=subprocess.PIPE, err=None)
+    assert twin.stdout
+    with twin.stdout:
+        pid = int(twin.stdout.readline())
+    q.send("cancel hold 5\n")
+    q.wait("end hold", f"start k 1 {pid}")
+    q.send("cancel k 5\n")
+    q.wait(f"end k 1 {ENDED} cancelled")
+    twin.wait(DEADLINE)
+
+
 def test_jobs_whose_processes_were_killed_are_lost_and_the_queue_goes_on(make: Callable[..., Queue]) -> None:
     q = make(slots=1)
     q.send(q.job("k", SLEEP), q.job("child", "pass", after="k"), q.job("other", "pass"))
     q.wait("start k")
     wrapper = q.wrapper("k")
     until(wrapper.children)
-    for one in [wrapper, *wrapper.children(recursive=True)]:
-        one.kill()
+    for one in [*wrapper.children(recursive=True), wrapper]:
+        with suppress(psutil.Error):
+            one.kill()
     q.wait("end k 1 75 lost", "end child 1 75 skipped", "end other 1 0 exit")
 
 

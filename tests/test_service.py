@@ -289,6 +289,10 @@ def test_every_route_is_described(service: Address) -> None:
         ("/runs/{run}", "get"),
         ("/runs/{run}", "delete"),
         ("/runs/{run}/events", "get"),
+        ("/hosts", "get"),
+        ("/hosts/{host}/check", "post"),
+        ("/questions", "get"),
+        ("/questions/{number}", "post"),
     }
     assert all(about["summary"] for methods in described["paths"].values() for about in methods.values())
 
@@ -303,6 +307,12 @@ WRONG: list[tuple[str, str, bytes | None, int, str]] = [
     ("POST", "/runs", b'{"file": "/nowhere.yaml"}', 404, "NotFound"),
     ("GET", "/runs/nope/jobs/a/log?offset=-1", None, 400, "CallError"),
     ("GET", "/runs/..%2f..%2fetc/jobs/a/log", None, 404, "NotFound"),
+    ("POST", "/hosts/nobody/check", b"{}", 404, "NotFound"),
+    ("POST", "/hosts/local/check", b'{"file": "x"}', 400, "CallError"),
+    ("POST", "/questions/1", b'{"text": "open sesame"}', 404, "NotFound"),
+    ("POST", "/questions/one", b'{"text": "open sesame"}', 400, "CallError"),
+    ("POST", "/questions/1", b'{"text": ["open sesame"]}', 400, "CallError"),
+    ("POST", "/questions/1", b"open sesame", 400, "CallError"),
 ]
 
 
@@ -311,11 +321,32 @@ def test_what_is_wrong_is_told_by_class_and_message(service: Address) -> None:
         answered, told, _ = ask(service, method, path, body=body)
         assert (answered, told["error"]) == (status, error)
         assert told["message"]
+        assert "open sesame" not in str(told), "an answer is told to nobody"
+    assert "open sesame" not in process.log().read_text()
 
 
 def test_a_job_cannot_name_its_way_out_of_the_run(service: Address, going: dict[str, Any]) -> None:
     for name in ("..", "%2e%2e", "..%2f..%2f..", "a%2f..%2f..", "%00"):
         assert ask(service, "GET", f"/runs/{going['run']}/jobs/{name}/log")[0] in (400, 404)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/questions"), ("POST", "/questions/1"), ("POST", "/hosts/local/check")])
+def test_questions_and_checks_are_for_who_has_the_secret(service: Address, method: str, path: str) -> None:
+    refused: list[tuple[Headers, int]] = [({"Authorization": None}, 401), ({"Authorization": "Bearer x"}, 401), ({"Origin": "null"}, 403)]
+    for headers, status in refused:
+        assert ask(service, method, path, body=b"{}", headers=headers)[0] == status
+
+
+def test_a_check_is_streamed_as_lines_of_json(service: Address) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
+    headers = {"Authorization": f"Bearer {service.secret}", "Content-Type": "application/json"}
+    connection.request("POST", "/hosts/local/check", b"{}", headers)
+    response = connection.getresponse()
+    assert response.headers["Content-Type"] == "application/x-ndjson"
+    steps = [json.loads(line) for line in response]
+    connection.close()
+    assert {key for step in steps for key in step} == {"what", "told", "ok", "seconds", "advice"}
+    assert [step["what"] for step in steps if step.get("ok")][-1] == "scheduler"
 
 
 # -- its life with runs ---------------------------------------------------------------------------------------------------

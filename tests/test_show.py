@@ -128,32 +128,20 @@ def test_a_workflow_without_jobs_is_shown_too() -> None:
 
 # -- hosts ----------------------------------------------------------------------------------------------------------------
 def test_hosts_are_listed_with_their_addresses_and_problems() -> None:
-    told = {
+    told: dict[str, dict[str, Any]] = {
         "local": {"transport": "local", "scheduler": "process", "slots": 6, "problem": ""},
-        "rivanna": {"transport": "ssh", "scheduler": "slurm", "address": "rivanna.hpc.virginia.edu", "problem": "cannot be reached"},
+        "rivanna": {
+            "transport": "ssh",
+            "scheduler": "slurm",
+            "address": "rivanna.hpc.virginia.edu",
+            "problem": "cannot be reached",
+        },
     }
     head, local, far = show.hosts(told, Screen())
     assert head.split() == ["host", "transport", "scheduler", "address", "slots"]
     assert local.split() == ["local", "local", "process", "6"]
     assert far.split("  ")[-1].strip() == "cannot be reached"
     assert "rivanna.hpc.virginia.edu" in far
-
-
-def test_a_step_is_told_with_its_time_and_what_to_do() -> None:
-    good = {"what": "login", "ok": True, "told": "by key", "seconds": 0.041, "advice": ""}
-    assert show.step(good, Screen()) == ["✔ login       by key (41 ms)"]
-    bad = {"what": "directory", "ok": False, "told": "no " * 30, "seconds": 1.5, "advice": "set another"}
-    lines = show.step(bad, Screen(60, 24, unicode=False))
-    assert lines[0].startswith("x directory   no no")
-    assert lines[-1] == " " * 14 + "> set another"
-    assert all(show.columns(line) <= 60 for line in lines)
-    assert all(line.startswith(" " * 14) for line in lines[1:])
-
-
-def test_a_step_cannot_act_on_the_terminal() -> None:
-    told = {"what": "shell", "ok": True, "told": "\x1b[2Jbash\r\n", "seconds": 0, "advice": "\x07"}
-    assert "\x1b" not in "".join(show.step(told, Screen()))
-    assert "\x07" not in "".join(show.step(told, Screen()))
 
 
 @pytest.mark.parametrize("width", [20, 40, 79])

@@ -165,15 +165,24 @@ def test_receive_returns_what_is_there_without_waiting_for_more(links: Links, se
     assert rest(channel) == b"two"
 
 
-def test_send_returns_when_the_program_has_ended_and_the_connection_lives_on(links: Links, server: Server) -> None:
-    """A message after a channel's end makes sshd hang up."""
-    link = links.opened(server)
-    for _ in range(20):
-        channel = start(link, "head -c 100000 >/dev/null; echo enough")
-        channel.send(bytes(8 * MIB))
-        assert rest(channel) == b"enough\n"
+@pytest.mark.parametrize("limit", ["none", "1M"])
+def test_send_returns_when_the_program_has_ended_and_the_connection_lives_on(links: Links, sshd: Sshd, limit: str) -> None:
+    """A word about a channel after its last one makes sshd hang up, also while keys are renewed."""
+    link = links.opened(sshd.up(options=[f"RekeyLimit {limit}"] if limit != "none" else []))
+
+    def send_too_much(n: int) -> bytes:
+        channel = start(link, f"head -c {n * 20011} >/dev/null; echo enough")
+        for _ in range(30):
+            channel.send(bytes(1 << 16))
+        channel.finish()
+        answer = rest(channel)
         channel.close()
-    assert run(link, "echo alive") == b"alive\n"
+        return answer
+
+    work = [in_thread(lambda: {send_too_much(n) for n in range(15)}) for _ in range(4)]
+    for thread, results in work:
+        thread.join(60)
+        assert results == [{b"enough\n"}]
 
 
 def test_close_wakes_whoever_receives(links: Links, server: Server) -> None:
@@ -569,6 +578,17 @@ def test_the_way_may_lead_through_a_program(links: Links, sshd: Sshd) -> None:
     until(lambda: not gate.sessions(), "the end of the program")
 
 
+def test_a_program_that_leads_nowhere_makes_it_unreachable(links: Links, sshd: Sshd) -> None:
+    with pytest.raises(Unreachable):
+        links.opened(sshd.up(client=["ProxyCommand false"]))
+
+
+def test_a_jump_host_that_does_not_forward_is_refused(links: Links, sshd: Sshd) -> None:
+    sshd.up("gate", "127.0.0.2", options=["AllowTcpForwarding no"])
+    with pytest.raises(Refused):
+        links.opened(sshd.up("far", client=["ProxyJump gate"]))
+
+
 # What goes wrong on the way
 
 
@@ -699,6 +719,16 @@ def test_a_damaged_connection_is_unreachable(links: Links, server: Server, proxy
         channel.receive(20)
 
 
+@pytest.mark.parametrize("after", [50, 700, 1300, 1600, 1750])
+def test_a_login_that_is_damaged_is_unreachable(links: Links, server: Server, proxy: Proxied, after: int) -> None:
+    net, door = proxy(server)
+    net.flip("down", after)
+    link = links.to(door)
+    with pytest.raises(Unreachable):
+        link.open()
+        run(link, "echo x")
+
+
 @pytest.mark.parametrize("after", [10, 60, 700, 1200, 1700])
 def test_a_login_that_is_cut_off_is_unreachable(links: Links, server: Server, proxy: Proxied, after: int) -> None:
     net, door = proxy(server)
@@ -750,3 +780,8 @@ def test_describe_tells_the_way_of_a_login(ssh: Links, totp_server: Server) -> N
     told = ssh.opened(totp_server, Person(PASSWORD, code)).describe()
     assert told["way"] == f"key {totp_server.key}, then keyboard-interactive"
     assert told["host key"] == f"ED25519 {fingerprint_of(totp_server)}"
+
+
+def test_a_program_that_leads_nowhere_is_quoted(ssh: Links, sshd: Sshd) -> None:
+    with pytest.raises(Unreachable, match="no VPN today"):
+        ssh.opened(sshd.up(client=["ProxyCommand echo no VPN today >&2"]))

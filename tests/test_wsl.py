@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hybridnb.engine import Engine
 from hybridnb.errors import HostError, Refused, Unreachable
 from hybridnb.hosts.attempts import Report, Submission
 from hybridnb.hosts.channel import Channel
@@ -20,7 +21,7 @@ from hybridnb.hosts.host import PlainHost
 from hybridnb.hosts.questions import Questions
 from hybridnb.hosts.shell import ShellTransport
 from hybridnb.hosts.wsl import Wsl, inside, outside
-from hybridnb.model import Job
+from hybridnb.model import Dependency, Job, Workflow
 from hybridnb.run import State
 from testbed.wsl import Wsl as Windows
 from testbed.wsl_exe import split
@@ -356,3 +357,18 @@ def test_jobs_of_a_distribution_that_was_stopped_are_found_lost(windows: Windows
         assert woken.wait(DEADLINE)
         woken.clear()
         heard += host.hear()
+
+
+def test_a_workflow_goes_there_with_its_inputs_and_its_outputs_come_home(windows: Windows, home: Path, tmp_path: Path) -> None:
+    (home / "hosts.yaml").write_text("hosts:\n  box: {transport: wsl, distro: Debian}\n")
+    (tmp_path / "data.csv").write_text("1;2\n")
+    there = Job("there", script="{ uname -n; cat data.csv; } >result", host="box", inputs=("data.csv",), outputs=("result",))
+    here = Job("here", script="cat result", after=(Dependency("there"),))
+    engine = Engine()
+    try:
+        store = engine.create(Workflow.of("test", (there, here)), tmp_path / "test.yaml")
+        assert engine.until_idle(timeout=DEADLINE), engine.problems
+        assert {name: state.value for name, state in store.run.states.items()} == {"there": "done", "here": "done"}
+    finally:
+        engine.close()
+    assert (tmp_path / "result").read_text() == "winhost\n1;2\n"

@@ -20,8 +20,9 @@ door.connect(sys.argv[1])
 door.sendall(os.fsencode(os.environ.get("SSH_ASKPASS_PROMPT", "") + "\\0" + sys.argv[2]))
 door.shutdown(socket.SHUT_WR)
 answer = b"".join(iter(lambda: door.recv(4096), b""))
+if not answer:
+    sys.exit(1)
 sys.stdout.buffer.write(answer[1:] + b"\\n")
-sys.exit(not answer)
 """
 _kept: dict[str, str] = {}  # passphrases that opened a key, by the words that asked for them, for the life of this process
 

@@ -20,6 +20,14 @@ evidence() { { read -r code word <"$d$a/rc"; } 2>/dev/null; } # sets code and wo
 quit() { # CODE WORD: the end
   [ -s "$d$a/rc" ] || keep "$d$a/rc" "$1 $2"
   tell end "$key" "$a" "$1" "$2" "$native"
+  if [ -s "$d$first/kids" ]; then
+    case $1,$2 in
+      0,exit) doom "$key" ok ;;
+      *,skipped) doom "$key" skipped ;;
+      *,killed) grep -q -e --requeue "$place/options" || doom "$key" failed ;;
+      *) doom "$key" failed ;;
+    esac
+  fi
   case $1,$2 in 0,exit) exit 0 ;; 0,*) exit 1 ;; *) exit "$1" ;; esac
 }
 

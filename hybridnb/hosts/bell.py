@@ -22,10 +22,11 @@ class Bell:
         return f"Bell({str(self._file)!r})"
 
     def hang(self) -> None:
-        """Be found, also when somebody took the file away."""
+        """Be found, also when somebody took the file away; while its folder is being removed, the next call does it."""
         if not self._file.exists():
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.touch(mode=0o600)
+            with suppress(OSError):
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._file.touch(mode=0o600)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it rings, at most so many seconds."""
@@ -45,7 +46,7 @@ class Bell:
 
 def ring(folder: Path) -> None:
     """Ring all bells of a folder. One that hangs no more does not hear it, and that is no matter: whoever listens also looks."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         for file in folder.iterdir():
             _call(int(file.name))
 

@@ -31,7 +31,7 @@ def far(name: str, entry: Mapping[str, Any], *, questions: Questions, wake: Call
         name,
         transport,
         make,
-        directory=entry.get("directory", str(home.state()) if near else ".hybridnb"),
+        directory=entry.get("directory", str(home.state() / "hosts") if near else ".hybridnb"),
         resources=entry.get("resources", Resources()),
         setup=entry.get("setup", ()),
         shell=entry.get("shell", ""),

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..errors import HostError
+
 # What a channel runs, whatever the login shell is: its first line is a POSIX shell script, written for printf's %b.
-# `read` takes no byte more than its line, so that data may follow. Without quotes or line breaks csh and fish read it alike.
-SCRIPT = 'IFS= read -r hybridnb; eval "$(printf %b "$hybridnb")"'
+# `read` takes no byte more than its line, so that data may follow; a line that was cut off is not run.
+# Without quotes or line breaks csh and fish read it alike.
+SCRIPT = 'IFS= read -r hybridnb && eval "$(printf %b "$hybridnb")"'
 LOADER = f"/bin/sh -c '{SCRIPT}'"
+
+
+class Crowded(HostError):
+    """The host opens no further channel on this connection, and none of ours has ended."""
 
 
 class Channel(Protocol):
@@ -39,8 +46,11 @@ class Link(Protocol):
         that is accepted, a question that was not answered.
         """
 
-    def channel(self) -> Channel:
-        """Start LOADER there; raises Unreachable. At the host's limit of channels it waits for one to end."""
+    def channel(self, *, patience: float = 60.0) -> Channel:
+        """Start LOADER there; raises Unreachable.
+
+        At the host's limit of channels it waits for one to end; raises Crowded when none does for `patience` seconds.
+        """
 
     @property
     def alive(self) -> bool:

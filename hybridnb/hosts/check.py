@@ -16,7 +16,6 @@ from typing import Any
 
 from .. import home
 from ..errors import HostError, HybridnbError, Refused, Unreachable
-from . import registry
 from .config import Hosts, plain
 from .far import FarHost
 from .local import LocalTransport
@@ -30,7 +29,9 @@ _REPLACED = {"setsid": "", "flock": "", "sha256sum": "shasum openssl", "base64":
 _NEEDED = ("tar", "gzip")
 
 _SHELL = 'echo "${SHELL:-/bin/sh}"; uname -srm; uname -n'
-_SETUP = 'lines=$1; shift; [ $# -gt 0 ] || set -- "$(command -v bash || command -v sh)"; "$@" -c "$lines" 2>&1 >/dev/null </dev/null'
+_SETUP = (
+    'lines=$1; shift; [ $# -gt 0 ] || set -- "$(command -v bash || command -v sh)"; "$@" -c "$lines" 2>&1 >/dev/null </dev/null'
+)
 _DIRECTORY = """
 case $1 in /*) d=$1 ;; "~" | "~/"*) d=$HOME${1#"~"} ;; *) d=$HOME/$1 ;; esac
 mkdir -p "$d" && cd "$d" && : >".hybridnb-$$" && rm ".hybridnb-$$" || exit 1
@@ -137,10 +138,11 @@ def _reach(transport: ShellTransport, entry: Mapping[str, Any], connect: Callabl
         by_hand = f"to see more, log in by hand: ssh {_by_hand(transport.name, entry)}" if by_ssh else ""
         yield Step(what, str(error), ok=False, seconds=time.monotonic() - began, advice=by_hand)
         return
-    except HostError as error:  # there is a connection, and no shell at its end
-        yield from _reached(transport.link.describe(), time.monotonic() - began)
-        yield Step("shell", str(error), ok=False, advice="log in by hand and mend the start-up files there")
-        return
+    except HostError as error:
+        if not transport.alive:  # there was a connection, and no shell at its end
+            yield from _reached(transport.link.describe(), time.monotonic() - began)
+            yield Step("shell", str(error), ok=False, advice="log in by hand and mend the start-up files there")
+            return
     yield from _reached(transport.link.describe(), time.monotonic() - began)
 
 
@@ -193,7 +195,11 @@ def _setup(transport: Transport, entry: Mapping[str, Any]) -> Found:
         said = transport.run(_SETUP, lines, *split(entry.get("shell", "")))
     except HostError as error:
         raise _Wrong(f"{error}", "") from None
-    return (f"says: {' '.join(said.split())[:200]}", _ADVICE["set-up"]) if said.strip() else (f"{len(entry.get('setup', ()))} lines", "")
+    return (
+        (f"says: {' '.join(said.split())[:200]}", _ADVICE["set-up"])
+        if said.strip()
+        else (f"{len(entry.get('setup', ()))} lines", "")
+    )
 
 
 def _directory(transport: Transport, entry: Mapping[str, Any]) -> Found:
@@ -203,7 +209,10 @@ def _directory(transport: Transport, entry: Mapping[str, Any]) -> Found:
     if not found:
         return path, ""
     free = int(found[1])
-    return f"{path}, {free / 2**20:.1f} GiB free", "" if free > _ROOM else "make room there, or set another 'directory' in hosts.yaml"
+    return (
+        f"{path}, {free / 2**20:.1f} GiB free",
+        "" if free > _ROOM else "make room there, or set another 'directory' in hosts.yaml",
+    )
 
 
 def _tools(transport: Transport, _: Mapping[str, Any]) -> Found:
@@ -251,7 +260,10 @@ def _slurm(transport: Transport, _: Mapping[str, Any]) -> Found:
 def _limits(transport: Transport, entry: Mapping[str, Any]) -> Found:
     told = [line.split() for line in transport.run(_LIMITS).splitlines()]
     partitions = {words[1]: words[2:] for words in told if words[0] == "partition" and len(words) == 5}
-    words = [f"{name} (up to {about[1]}, {about[2]} nodes{'' if about[0] == 'up' else ', ' + about[0]})" for name, about in partitions.items()]
+    words = [
+        f"{name} (up to {about[1]}, {about[2]} nodes{'' if about[0] == 'up' else ', ' + about[0]})"
+        for name, about in partitions.items()
+    ]
     accounts = [line[1] for line in told if line[0] == "account" and line[1:]]
     limits = [f"{line[0]} {line[1]}" for line in told if line[0].startswith("Max") and line[1:]]
     wanted = getattr(entry.get("resources"), "partition", None)
@@ -275,9 +287,8 @@ class Trial:
             self._steps = steps(LocalTransport(name), entry)
         else:
             host = hosts.get(name, folder)
-            connect = getattr(host, "connect", None)
-            transport = host.transport if isinstance(host, FarHost) and connect else registry.transport(name, entry, questions=hosts.questions)
-            self._steps = steps(transport, entry, connect=connect)
+            assert isinstance(host, FarHost)
+            self._steps = steps(host.transport, entry, connect=host.connect)
 
     def __iter__(self) -> Iterator[Step | None]:
         threading.Thread(target=self._work, name="check", daemon=True).start()

@@ -21,7 +21,9 @@ from .verdict import Silence, Verdict
 
 _PROGRAMS = {name: Path(__file__).with_name(name).read_bytes() for name in ("cluster.sh", "batch.sh", "wrap.sh")}
 _DIGEST = f"{zlib.crc32(b''.join(_PROGRAMS.values())):08x}"
+_NO_SBATCH = "there is no sbatch on its PATH: is it a login node of Slurm? If not, give it another scheduler"
 _HELP = 'programs=$1 patience=$2; . "$1/cluster.sh" || exit; scrub; eval "$(cat)"; exit 0'
+_WINDOW = 1000  # attempts in the hands of Slurm, when nothing is said of slots
 _ACKNOWLEDGED = 2000  # events in one conversation
 _INQUIRIES = 500  # ids in one call of sacct
 _OFTEN, _SELDOM, _WATCHED = 0.3, 30.0, 5.0  # seconds between two looks at the events
@@ -40,7 +42,7 @@ class ClusterHost:
         transport: Transport,
         *,
         directory: str,
-        slots: int = 1000,
+        slots: int = 0,
         wake: Callable[[], None],
         backoff: int = 1,
         grace: float = 10,
@@ -67,7 +69,8 @@ class ClusterHost:
         self._read: list[str] = []  # events that can be removed
         self._reports: list[Report] = []
         self._config: dict[str, str] = {}
-        self._array = LARGEST
+        self._array = self._largest = LARGEST  # tasks of an array: what may be tried now, what the site allows
+        self._full: set[object] = set()  # kinds of units of which Slurm took no more
         self._accounting = True
         self._trouble = ""
         self.reset()
@@ -85,7 +88,7 @@ class ClusterHost:
 
     def limit(self, *, slots: int, grace: float) -> None:
         """See Host. So many are in Slurm's hands at once; the others wait here, where they cost nobody else's limits."""
-        self.slots = slots
+        self.slots = slots or _WINDOW
         self._grace = grace
 
     # -- handing over ---------------------------------------------------------------------------------------------------
@@ -108,13 +111,14 @@ class ClusterHost:
         self._tried = self._clock()
         unknown = set(fresh)
         while portion := self._portion():
-            before, asked = len(self._waiting), [t for unit in portion for t in unit]
+            before, size, asked = len(self._waiting), self._array, [t for unit in portion for t in unit]
             unknown.difference_update(t.key for t in asked)
-            largest = self._array
             request = "".join(order(unit, backoff=self._backoff) for unit in portion)
             self._converse(request, [f for t in asked for f in files(t.submission, grace=self._grace)], timeout=600)
-            if self._trouble or (len(self._waiting) == before and self._array == largest):
+            if self._trouble or (len(self._waiting) == before and self._array == size):
                 break
+            if self._array == size:
+                self._array = min(2 * size, self._largest)
         if peeks := [t for key, t in self._waiting.items() if key in unknown]:
             self._converse("".join(f"run={quote(t.run)}; peek {t.key}\n" for t in peeks))
         self._pause = _TRY if not self._waiting else min(2 * self._pause, _TRY_SELDOM)
@@ -125,7 +129,7 @@ class ClusterHost:
             if problem := slurm.refused(ticket.submission.job.resources):
                 self._refuse(ticket, problem)
         room = max(0, self.slots - sum(1 for t in self._open.values() if t.handed and t.key not in self._waiting))
-        return gather(islice(self._waiting.values(), room), largest=self._array)
+        return gather(islice(self._waiting.values(), room), largest=self._array, full=self._full)
 
     def _refuse(self, ticket: Ticket, reason: str) -> None:
         """Slurm will never take it: an end, of which the host keeps evidence for what waits for it."""
@@ -294,11 +298,14 @@ class ClusterHost:
         self._prepared = True
         if not self._config:
             self._converse("config\n")
-            if "none" in self._config:
-                self._config, self._prepared = {}, False
-                raise HostError(f"host '{self.name}': no sbatch on the PATH there: is it a Slurm host? Look at its scheduler in hosts.yaml")
+            config, self._config = self._config, {}
+            if wrong := next((config[name] for name in ("none", "down") if name in config), None):
+                self._prepared = False
+                what = f"Slurm's controller cannot be reached: {wrong}" if wrong else _NO_SBATCH
+                raise HostError(f"host '{self.name}': {what}")
+            self._config = config
             if size := self._config.get("MaxArraySize", ""):
-                self._array = max(1, min(LARGEST, int(size) - 1))
+                self._array = self._largest = max(1, min(LARGEST, int(size) - 1))
 
     def _converse(self, request: str, files: Iterable[File] = (), *, timeout: float = 120) -> str:
         """Have cluster.sh do what is asked, and all that was left to do; take in what it tells."""
@@ -335,6 +342,7 @@ class ClusterHost:
             case "id":
                 for ticket in self._unit_of(words[0]):
                     ticket.enter(words[1], array=len(words) > 2)
+                    self._full.discard(ticket.kind)
                     self._waiting.pop(ticket.key, None)
             case "later" | "unsure" | "down" | "refused":
                 self._deferred(answer)
@@ -350,9 +358,11 @@ class ClusterHost:
         meaning = slurm.refusal(text) if answer.verb == "refused" else slurm.Refusal.LATER
         if answer.verb == "down":
             self._trouble = f"host '{self.name}': Slurm's controller cannot be reached: {text}"
-        if meaning is slurm.Refusal.LIMIT and len(tickets) > 1:
-            self._array = max(1, len(tickets) // 2)
-            return
+        if meaning is slurm.Refusal.LIMIT:
+            self._full.update(t.kind for t in tickets)
+            if len(tickets) > 1:
+                self._array = len(tickets) // 2
+                return
         for ticket in tickets:
             if meaning is slurm.Refusal.FINAL:
                 self._refuse(ticket, f"sbatch refused it: {slurm.said(text)}")

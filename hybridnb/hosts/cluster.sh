@@ -7,6 +7,7 @@
 #     id          "ID" or "ID array": what sbatch said, or what was found by the name; "-" when it was skipped
 #   ATTEMPT/unit  "TOKEN INDEX"    ATTEMPT/{start,fail,retry,end}   and, until its submitter has read it, RUN/events/KEY.ATTEMPT.VERB:
 #     VERB KEY ATTEMPT CODE WORD NATIVE TIME .        the dot is the end: a torn line has none
+#   ATTEMPT/kids  "KEY KIND" of what waits for it, so that what can never run is skipped while nobody is connected
 #   KEY is …_NUMBER_FIRST, the attempt that was handed over; DEPENDENCIES: "-" or KEY:ok|any|failed,…
 # What is told on standard output: in KEY TOKEN INDEX | id TOKEN ID [array] | refused, later, unsure or down TOKEN WORDS | skipped TOKEN
 #   kept KEY ATTEMPT | config NAME VALUE | scancel WORDS | the lines of events
@@ -128,6 +129,7 @@ launch() { # TOKEN: submits a unit once, however often it is asked
   [ -z "$down" ] || { echo "down $1 $down"; return; }
   [ ! -e "$place/submitting" ] || adopt "$1" || return 0
   read -r key attempt retries backoff after <"$place/list" || return 0
+  [ "$after" = - ] || enrol "$after"                      # before the parents are looked at: none can end unnoticed
   edges "$after"
   if [ -n "$doomed" ]; then skip "$1"; return; fi
   natively $open || { echo "later $1 it waits for a job that is not submitted yet"; return; }
@@ -140,6 +142,14 @@ launch() { # TOKEN: submits a unit once, however often it is asked
   sent "$name" --parsable "$@"
   case $words in *parsable*) sent "$name" "$@" ;; esac
   judge "$name"
+}
+
+enrol() { # DEPENDENCIES: what is in the list waits for these
+  IFS=,; set -- $1; unset IFS
+  for edge; do
+    locate "${edge%:*}"
+    while read -r key rest; do echo "$key ${edge#*:}"; done <"$place/list" >>"$d$first/kids"
+  done
 }
 
 natively() { # EDGE…: sets wanted, the same in Slurm's words; fails when a parent has no id
@@ -186,6 +196,9 @@ known() { # TOKEN ID
   case $line in 'array=array;'*) array=array ;; *) array='' ;; esac
   keep "$place/id" "$2 $array"
   echo "id $1 $2 $array"
+  read -r key attempt retries backoff after <"$place/list"
+  edges "$after"
+  [ -z "$doomed" ] || { skip "$1"; scancel "$2"; }
 }
 
 adopt() { # TOKEN: it may have been submitted. Succeeds when it was not, for sure, and is to be submitted now
@@ -205,7 +218,7 @@ adopt() { # TOKEN: it may have been submitted. Succeeds when it was not, for sur
 }
 
 skip() { # TOKEN
-  keep "$place/id" -
+  [ -s "$place/id" ] || keep "$place/id" -
   while read -r key attempt rest; do seize "$key" "$attempt" skipped; cat "$d$attempt/end"; done <"$place/list"
   echo "skipped $1"
 }
@@ -230,6 +243,26 @@ unnumbered() { # located: its submitter has not heard its number, and perhaps no
 halt() { # all that was stopped. Slurm forgets what has ended: only a controller that cannot be asked counts
   [ -z "$ids" ] || said=$(printf '%s\n' $ids | xargs -n 100 scancel 2>&1) || echo "scancel" $said
   for name in $names; do said=$(scancel -u "$(id -un)" -n "$name" 2>&1) || echo "scancel" $said; done
+}
+
+doom() { # KEY ok|failed: skips what waits for another end of it, and what waits for that
+  doomed=$1:$2 names=''
+  while [ -n "$doomed" ]; do
+    set -- $doomed
+    outcome=${1#*:}
+    locate "${1%:*}"
+    shift
+    doomed=$*
+    [ -s "$d$first/kids" ] || continue
+    while read -r kid kind; do
+      case $kind,$outcome in any,* | ok,ok | failed,failed) continue ;; esac
+      seize "$kid" "${kid##*_}" skipped || continue
+      doomed="$doomed $kid:skipped"
+      { read -r owner index <"$d$first/unit" && read -r id array <"$run/units/$owner/id"; } 2>/dev/null || continue
+      case " $ids " in *" $id "*) ;; *) ids="$ids $id" ;; esac       # its whole unit waits for the same
+    done <"$d$first/kids"
+  done
+  halt
 }
 
 # -- asking -----------------------------------------------------------------------------------------------------------

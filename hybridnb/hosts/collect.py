@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,19 +17,25 @@ from .transport import Transport
 
 FILES = ("claim", "rc", "out", "err", "executed.ipynb")
 LOGS = ("out", "err")
+WHOLE = 1 << 20  # bytes: what is larger comes by pieces, as one of them is not to hold up the news of all
 PIECE = 1 << 18  # bytes of one log at once
 
 _MOST = 500  # places in one conversation: a shell's list of arguments has an end
 _PLACE = re.compile(r"[\w.-]+/\d+/\d+\Z")
-_HEADER = re.compile(rb"([\w.-]+/\d+/\d+)/(out|err) (\d+)\n")
+_HEADER = re.compile(rb"([\w.-]+/\d+/\d+)/(\w[\w.]*) (\d+)\n")
+_LATEST = 1 << 33  # seconds since the epoch: whoever says more does not mean a time
 
-# Larger logs follow by pieces: one of them is not to hold up the news of all.
+# The names of what is too large, an empty line, an archive of the rest.
+_OURS = f"-type f \\( {' -o '.join(f'-name {name}' for name in FILES)} \\)"
 _WHOLE = f"""
 cd "$1" || exit 1
 set -- $(cat)
-find "$@" -type f \\( {" -o ".join(f"-name {name}" for name in FILES)} \\) -size -2049 2>/dev/null | tar -cf - -T - | gzip -1
+find "$@" {_OURS} -size +{WHOLE // 512} 2>/dev/null
+echo
+find "$@" {_OURS} ! -size +{WHOLE // 512} 2>/dev/null | tar -cf - -T - | gzip -1
 """
 
+# Exactly as many bytes as were announced, even if the file is cut short meanwhile.
 _GROWN = """
 cd "$1" || exit 1
 asked=$(cat)
@@ -38,27 +45,36 @@ files=$(printf '%s\\n' "$asked" | cut -d ' ' -f 1)
   ($2 in from) && $1 > from[$2] { n = $1 - from[$2]; print $2, from[$2], n > most ? most : n }
 ' | while read -r file from n; do
   echo "$file $n"
-  tail -c +$((from + 1)) "$file" | head -c "$n"
+  { tail -c +$((from + 1)) "$file"; cat /dev/zero; } 2>/dev/null | head -c "$n"
 done
 """
 
 
 class Kept(NamedTuple):
-    """A file of an attempt: which, what is in it, when it was written (seconds, on the host's clock)."""
+    """A file of an attempt: which, what is in it (None when it is larger than WHOLE), when it was written (seconds, on the host's clock)."""
 
     place: str
     name: str
-    text: bytes
+    text: bytes | None
     changed: float
 
 
 def whole(transport: Transport, base: str, places: Sequence[str]) -> Iterator[Kept]:
-    """Yield the files of these places, but none that is larger than 1 MiB."""
+    """Yield the files of these places."""
     for start in range(0, len(places), _MOST):
-        asked = [_checked(place) for place in places[start : start + _MOST]]
-        packed = transport.ask(_WHOLE, base, input=("\n".join(asked) + "\n").encode())
+        asked = {_checked(place) for place in places[start : start + _MOST]}
+        said = b"\n" + transport.ask(_WHOLE, base, input=("\n".join(sorted(asked)) + "\n").encode())
+        large, _, packed = said.partition(b"\n\n")
+        yield from _large(large, asked)
         if packed:
-            yield from _unpack(transport, packed, set(asked))
+            yield from _unpack(transport, packed, asked)
+
+
+def _large(said: bytes, asked: set[str]) -> Iterator[Kept]:
+    for line in said.decode(errors="replace").splitlines():
+        place, _, name = line.removeprefix("./").rpartition("/")
+        if place in asked and name in FILES:
+            yield Kept(place, name, None, 0.0)
 
 
 def _unpack(transport: Transport, packed: bytes, asked: set[str]) -> Iterator[Kept]:
@@ -67,15 +83,17 @@ def _unpack(transport: Transport, packed: bytes, asked: set[str]) -> Iterator[Ke
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
             for member in tar:
                 place, _, name = member.name.removeprefix("./").rpartition("/")
-                if member.isreg() and place in asked and name in FILES and (file := tar.extractfile(member)):
-                    yield Kept(place, name, file.read(), member.mtime)
-    except (tarfile.TarError, EOFError, OSError) as error:
+                if not (member.isreg() and member.size <= WHOLE and place in asked and name in FILES):
+                    continue
+                if file := tar.extractfile(member):
+                    yield Kept(place, name, file.read(), member.mtime if 0 <= member.mtime < _LATEST else 0.0)
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise HostError(f"host '{transport.name}': what it sent of its logs cannot be read: {error}") from error
 
 
 def grown(transport: Transport, base: str, offsets: Mapping[tuple[str, str], int], *, piece: int = PIECE) -> dict[tuple[str, str], bytes]:
-    """Return what is new in these logs, (place, "out" or "err") -> offset, at most so many bytes of each."""
-    asked = "".join(f"{_checked(place)}/{log} {offset}\n" for (place, log), offset in offsets.items())
+    """Return what is new in these files, (place, name) -> offset, at most so many bytes of each."""
+    asked = "".join(f"{_checked(place)}/{name} {offset}\n" for (place, name), offset in offsets.items())
     said = transport.ask(_GROWN, base, str(piece), input=asked.encode()) if asked else b""
     return {which: text for which, text in _pieces(said) if which in offsets}
 

@@ -55,7 +55,9 @@ class Hosts:
         known = self.entries(folder)
         if name not in known:
             near = did_you_mean(name, known) or "."
-            raise NotFound(f"host '{name}' is not known{near} Known are {', '.join(sorted(known))}; describe it in {self._user_level()}")
+            raise NotFound(
+                f"host '{name}' is not known{near} Known are {', '.join(sorted(known))}; describe it in {self._user_level()}"
+            )
         if host := self._open.get(_key(name, known[name])):
             host.limit(**limits(known[name]))
         return known[name]

@@ -40,7 +40,10 @@ def read(file: Path) -> dict[str, Entry]:
 
 def plain(entry: Mapping[str, Any]) -> Entry:
     """Return an entry as plain data, as JSON can say it."""
-    return {key: _short(value) if isinstance(value, Resources) else list(value) if isinstance(value, tuple) else value for key, value in entry.items()}
+    return {
+        key: _short(value) if isinstance(value, Resources) else list(value) if isinstance(value, tuple) else value
+        for key, value in entry.items()
+    }
 
 
 def add(file: Path, name: str, entry: Mapping[str, Any], *, replace: bool = False) -> None:
@@ -115,7 +118,9 @@ def _one_of(group: str, reader: Reader, node: Node, what: str) -> str:
     text = reader.text(node, what)
     if text and not registry.known(group, text):
         known = registry.names(group)
-        reader.wrong(node, f"{what}: '{text:.60}' is not there{did_you_mean(text[:60], known)} (this version has {', '.join(known)})")
+        reader.wrong(
+            node, f"{what}: '{text:.60}' is not there{did_you_mean(text[:60], known)} (this version has {', '.join(known)})"
+        )
     return text
 
 
@@ -130,7 +135,10 @@ def _word(reader: Reader, node: Node, what: str) -> str:
 def _address(reader: Reader, node: Node, what: str) -> str:
     word = _word(reader, node, what)
     if "@" in word or re.fullmatch(r"[^:]+:\d+", word):
-        reader.wrong(node, f"{what}: expected a name, an IP address or an alias of ~/.ssh/config, not '{word:.60}'; user and port have keys of their own")
+        reader.wrong(
+            node,
+            f"{what}: expected a name, an IP address or an alias of ~/.ssh/config, not '{word:.60}'; user and port have keys of their own",
+        )
     return word
 
 

@@ -6,6 +6,7 @@ is harmless, so a lost connection costs nothing but time.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -24,6 +25,8 @@ from .mirror import Mirror
 from .reach import Reach
 from .tasks import Task, Tasks
 from .transport import File, Transport
+
+_log = logging.getLogger(__name__)
 
 _PAUSE = 0.3  # seconds between looks while something is unfinished; what is heard meanwhile wakes us
 _REST = 15.0  # seconds between looks while nothing is
@@ -197,6 +200,11 @@ class FarHost:
             if not self._closed.is_set():
                 self.reach.fail(error)
                 self._wake()
+        except Exception as error:  # noqa: BLE001  a defect of ours, or of a dialect from elsewhere: nothing may wait for a thread that is gone
+            _log.exception("host '%s'", self.name)
+            self._answer(error)
+            self.reach.fail(HostError(f"host '{self.name}': {type(error).__name__}: {error}; the service's log has more"))
+            self._wake()
         else:
             if self.reach.succeed():
                 self._wake()
@@ -253,13 +261,11 @@ class FarHost:
         return True
 
     def _there(self, submission: Submission) -> Submission:
-        """Say it as the host has it: in folders of its own, with its defaults and its set-up."""
+        """Say it as the host has it: in folders of its own, with its defaults and its set-up. Nearby it works in the workflow's folder."""
         job = replace(submission.job, resources=submission.job.resources.over(self._defaults))
-        made = replace(submission, job=job, setup=self._setup, shell=self._shell)
-        if self.transport.near:
-            return made
         base = f"{self._runs}/{submission.run}"
-        return replace(made, folder=f"{base}/{submission.number}", work=f"{base}/work", own=True, environment="")
+        made = replace(submission, job=job, setup=self._setup, shell=self._shell, folder=f"{base}/{submission.number}")
+        return made if self.transport.near else replace(made, work=f"{base}/work", own=True, environment="")
 
     def _tell(self, what: str, keys: Sequence[str]) -> bool:
         if known := [key for key in keys if key in self._held]:
@@ -305,9 +311,9 @@ class FarHost:
     def _bring(self, reports: Sequence[Report]) -> None:
         """Bring home what the attempts wrote, then tell the engine; ends with outputs are told when these are here."""
         reports = [r for r in reports if r.key in self._held]
+        reports = self._with_files(reports)
         later: dict[str, list[Report]] = {}
         if not self.transport.near:
-            reports = self._with_files(reports)
             for report in reports:
                 if report.what is State.DONE and (here := self._held[report.key].here).job.outputs:
                     later.setdefault(here.run, []).append(report)

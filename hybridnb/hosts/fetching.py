@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import HostError
 from .manifest import HASH, Entry, Found, checksum, entry, listed, look, look_well, refusal
-from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, nothing, parted, portions, unsteady
+from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, claimed, nothing, parted, portions, unsteady
 from .patterns import OURS
 from .transport import Transport
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 18  # bytes
 _WORTH = 1 << 10  # bytes from which on compression may save a packet
-_coming: set[Path] = set()  # parts that somebody in this process writes to
-_lock = threading.Lock()
+_lock = threading.Lock()  # held while a staging folder comes or goes
 
 # FOLDER SQUEEZE OFFSET, names on standard input: z or -, the files' contents one after the other (of a single one, from the offset on),
 # then their checksums, which are made meanwhile. They are compressed when the sample's size is less than SQUEEZE then.
@@ -60,18 +59,17 @@ def fetch(
     """
     found, refused = listed(transport, work, patterns)
     coming = _Fetch(transport, work, folder, staging)
-    coming.bring(list(found.values()), moved)
-    if changed := coming.changed:
+    if changed := coming.bring(list(found.values()), moved):
         again = look(transport, work, [f.path for f in changed])
         if gone := [f.path for f in changed if f.path not in again]:
             raise HostError(f"host '{transport.name}': {gone[0]} has gone while it was being fetched")
-        # what was written to meanwhile comes last: it may shift what comes after it once more
-        coming.bring(sorted(again.values(), key=lambda f: f != found[f.path]), moved)
-    if coming.changed:
-        raise unsteady(transport, coming.changed[0].path, "fetched")
+        steady = [f for f in again.values() if f == found[f.path]]
+        alone = [[f] for f in again.values() if f != found[f.path]]  # it may shift once more what comes after it
+        if changed := [f for files in [steady, *alone] for f in coming.bring(files, moved)]:
+            raise unsteady(transport, changed[0].path, "fetched")
     if refused:
         raise HostError(f"host '{transport.name}': {refusal(refused)}")
-    with suppress(OSError):  # others have parts there still
+    with _lock, suppress(OSError):  # others have parts there still
         staging.rmdir()
     return sorted(coming.entries)
 
@@ -82,11 +80,11 @@ class _Fetch:
     def __init__(self, transport: Transport, work: str, folder: Path, staging: Path) -> None:
         self._transport, self._work, self._folder, self._staging = transport, work, folder, staging
         self.entries: list[Entry] = []  # those that are home
-        self.changed: list[Found] = []  # those that were not, when they came, what the host had said
+        self._changed: list[Found] = []
 
-    def bring(self, found: Sequence[Found], moved: Moved) -> None:
-        """Bring home those that differ."""
-        self.changed = []
+    def bring(self, found: Sequence[Found], moved: Moved) -> list[Found]:
+        """Bring home those that differ; return those that were not, when they came, what the host had said."""
+        self._changed = []
         twins = {f.path: e for f in found if (e := self._twin(f))}
         known = look_well(self._transport, self._work, [f.path for f in found if f.path in twins and not f.sha256])
         missing = []
@@ -102,6 +100,7 @@ class _Fetch:
             self._small(portion, progress)
         for f in large:
             self._large(f, progress)
+        return self._changed
 
     def _twin(self, f: Found) -> Entry | None:
         """Describe what is at home under this name, if it may be the same."""
@@ -125,9 +124,10 @@ class _Fetch:
                 self._settle(f, part, is_, said)
 
     def _large(self, f: Found, progress: Progress) -> None:
-        """Bring the rest of a file. Its part is bound to what is known of it before all of it was read: place, size and time."""
-        name = hashlib.sha256(f"{self._transport.name}:{self._work}/{f.path}/{f.size}/{f.changed}".encode()).hexdigest()[:32]
-        with self._aside() as aside, _claimed(self._staging / f"{name}.part", aside / "part") as part:
+        """Bring the rest of a file. Its part is bound to what is known of it before all of it was read: place, size, times."""
+        name = hashlib.sha256(f"{self._transport.name}:{self._work}/{f.path}/{f.size}/{f.stamp}".encode()).hexdigest()[:32]
+        with self._aside() as aside, claimed(name) as mine:
+            part = self._staging / f"{name}.part" if mine else aside / "part"
             digest, has = hashlib.sha256(), 0
             with self._at_home(f.path):
                 if part.exists() and part.stat().st_size <= f.size:
@@ -155,7 +155,7 @@ class _Fetch:
         with self._at_home(f.path):
             if is_ != told:
                 part.unlink()
-                self.changed.append(f)
+                self._changed.append(f)
                 return
             _place(part, self._folder, f)
             self.entries.append(Entry(f.path, f.size, is_, f.mode))
@@ -163,7 +163,7 @@ class _Fetch:
     @contextmanager
     def _aside(self) -> Iterator[Path]:
         """Give a folder of our own for what a cut may cost."""
-        with self._at_home(str(self._staging)):
+        with self._at_home(str(self._staging)), _lock:
             self._staging.mkdir(parents=True, exist_ok=True)
             aside = Path(mkdtemp(dir=self._staging))
         try:
@@ -220,11 +220,13 @@ class _Source:
 
 def _plain(stream: Iterator[bytes]) -> Iterator[bytes]:
     """Unpack it if it is compressed, in pieces of bounded size whatever they unpack to."""
+    stream = filter(None, stream)
     first = next(stream, b"")
     if first[:1] not in (b"z", b"-"):
         raise zlib.error(repr(first[:80]))
     if first[:1] == b"-":
-        yield from filter(None, chain([first[1:]], stream))
+        yield from filter(None, [first[1:]])
+        yield from stream
         return
     unpacker = zlib.decompressobj(31)  # gzip's format
     for piece in chain([first[1:]], stream):
@@ -232,18 +234,6 @@ def _plain(stream: Iterator[bytes]) -> Iterator[bytes]:
         while out := unpacker.decompress(rest, _PIECE):
             yield out
             rest = unpacker.unconsumed_tail
-
-
-@contextmanager
-def _claimed(part: Path, other: Path) -> Iterator[Path]:
-    """Give the part, or the other one while somebody writes to the part: two jobs may name one file."""
-    with _lock:
-        mine = part if part not in _coming else other
-        _coming.add(mine)
-    try:
-        yield mine
-    finally:
-        _coming.discard(mine)
 
 
 def _place(part: Path, folder: Path, f: Found) -> None:

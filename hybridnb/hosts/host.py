@@ -116,10 +116,10 @@ class PlainHost:
         for portion in self._portions(submissions):
             self._folders.update((s.key, s.folder) for s in portion)
             asked = {s.key: process.add(s, backoff=self._backoff) for s in portion}
-            self._asked.update(asked)
-            self._unheard.update(asked)
             batch = process.slots(self.slots) + self._parents(portion) + "".join(asked.values())
             self._hand_over(batch, files=self._files(portion))
+            self._asked.update(asked)  # not before: `tend` must not ask for what has no files there yet
+            self._unheard.update(asked)
         return True
 
     def cancel(self, keys: Iterable[str]) -> None:
@@ -155,7 +155,7 @@ class PlainHost:
     def reset(self) -> None:
         """Take nothing for granted: the connection is new."""
         self._following = self._prepared = False
-        self._stale = True
+        self._stale = bool(self._unheard)
 
     def forget(self, keys: Iterable[str]) -> None:
         """See Host."""
@@ -206,7 +206,8 @@ class PlainHost:
         return bool(told)
 
     def _files(self, submissions: Iterable[Submission]) -> Iterator[File]:
-        for s in submissions:
+        """Give what a new attempt needs. One that was there already and is not any more has been removed: it may have run, and is lost."""
+        for s in (s for s in submissions if not s.known):
             attempt = f"{s.folder}/{s.attempt}"
             if s.job.params or (s.job.file or "").endswith(".ipynb"):
                 yield File(f"{s.folder}/params.json", json.dumps(dict(s.job.params), ensure_ascii=False, indent=1).encode())

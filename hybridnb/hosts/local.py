@@ -57,11 +57,11 @@ class LocalTransport:
         except OSError as error:
             raise HostError(f"host '{self.name}': {error.filename or name} cannot be written: {error.strerror}") from error
 
-    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> str:
+    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> str:
         """Run a shell script; see Transport."""
         return self.ask(script, *args, input=input, files=files, timeout=timeout).decode(errors="replace")
 
-    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
+    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> bytes:
         """Run a shell script; see Transport."""
         self.put(files)
         command = ["sh", "-c", script, "sh", *args]

@@ -135,9 +135,13 @@ class Login:
 
     def _refused(self, allowed: Sequence[str]) -> Refused:
         wants = f"; it wants {' or '.join(allowed)}" if allowed else ""
+        mend = (
+            "An answer was wrong, or the account may not log in there"
+            if self._asked
+            else "Correct user or identity in hosts.yaml or ~/.ssh/config, or add the key there ('ssh-copy-id')"
+        )
         return Refused(
-            f"host '{self.host}': {self.wire.hop} did not accept the login{wants}. Tried: {self._list()}. "
-            f"Correct user or identity in hosts.yaml or ~/.ssh/config, or add the key there ('ssh-copy-id'), "
+            f"host '{self.host}': {self.wire.hop} did not accept the login{wants}. Tried: {self._list()}. {mend}, "
             f"then 'hybridnb hosts check {self.host}'"
         )
 

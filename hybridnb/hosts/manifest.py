@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -18,7 +19,11 @@ from .transport import Transport
 _PATIENCE = 300.0  # seconds for a host to look through its folders
 _LIMIT = 32 << 20  # bytes that are read for their checksums within a conversation; more takes a stream, which holds up nobody
 _ALL = 1 << 62
+_STEADY = 2  # seconds
+_MANY = 20_000  # files on hosts whose checksums are remembered
+_known: dict[tuple[str, str, str], Found] = {}  # by host, folder and path
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # they break lines and screens, or are no UTF-8 (PEP 383)
+_STAMP = re.compile(r"-?\d{1,18}\.-?\d{1,18}\.\d{1,20}", re.ASCII)
 _SUM = re.compile(rb"\\?([0-9a-f]{64})\b")  # the backslash is GNU's, for a name that it quotes
 
 
@@ -37,7 +42,7 @@ class Found(NamedTuple):
     path: str
     size: int
     mode: int
-    changed: int  # seconds since the epoch, by the host's clock
+    stamp: str  # "MTIME.CTIME.INODE", in seconds of the host's clock
     sha256: str
 
     def holds(self, entry: Entry) -> bool:
@@ -53,17 +58,18 @@ HASH = """hash() {
 }
 """
 
-# LIMIT FILE…: names, each ended by NUL, an empty one, `size time mode` of each, their checksums or nothing
+# LIMIT FILE…: names, each ended by NUL, an empty one, `size mode stamp` of each, their checksums or nothing, the time
 _FACTS = f"""LC_ALL=C; export LC_ALL
 {HASH}limit=$1; shift
 [ $# -gt 0 ] || exit 0
-if stat -c %s . >/dev/null 2>&1; then about=$(stat -L -c '%s %Y %a' -- "$@"); else about=$(stat -L -f '%z %m %Lp' -- "$@"); fi || exit
+if stat -c %s . >/dev/null 2>&1; then about=$(stat -L -c '%s %a %Y.%Z.%i' -- "$@")
+else about=$(stat -L -f '%z %Lp %m.%c.%i' -- "$@"); fi || exit
 size=0 sums=
 IFS='
 '
 for line in $about; do size=$((size + ${{line%% *}})); done
 [ "$size" -gt "$limit" ] || sums=$(hash "$@") || exit
-printf '%s\\0' "$@" '' "$about" "$sums"
+printf '%s\\0' "$@" '' "$about" "$sums" "$(date +%s)"
 """
 
 # FOLDER FACTS LIMIT, names on standard input: the facts of those that are files, links followed
@@ -79,7 +85,7 @@ facts=$2 limit=$3 nl='
 '
 shift 3
 IFS=
-there() { for f do { [ -e "$f" ] || [ -L "$f" ]; } && printf '%s\\0' "$f"; done; }
+there() { for f do [ ! -e "$f" ] || printf '%s\\0' "$f"; done; }
 matches() { for f do case "${f#.}/" in */./* | */../*) ;; *) there "$f" ;; esac; done; } # in a shell .* is .. too
 names=$(
   { for word do case $word in =*) there "./${word#=}" ;; *) matches ./${word#?} ;; esac; done |
@@ -116,22 +122,22 @@ def entry(folder: Path, path: str) -> Entry | None:
         if not stat.S_ISREG(about.st_mode):
             return None
         return Entry(path, about.st_size, _digest(name, about.st_ino, about.st_size, about.st_mtime_ns), about.st_mode & 0o777)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return None
         raise HostError(f"{folder}/{path} cannot be read: {error.strerror}") from error
 
 
 def look(transport: Transport, work: str, paths: Iterable[str], *, limit: int = _LIMIT) -> dict[str, Found]:
     """Return those of the files that are there. Their checksums are left out, if that means to read more than so many bytes."""
     names = "".join(f"./{path}\n" for path in paths).encode()
-    return _found(transport, transport.ask(_LOOK, work, _FACTS, str(limit), input=names, timeout=_PATIENCE)) if names else {}
+    return _found(transport, work, transport.ask(_LOOK, work, _FACTS, str(limit), input=names, timeout=_PATIENCE)) if names else {}
 
 
 def look_well(transport: Transport, work: str, paths: Iterable[str]) -> dict[str, Found]:
     """Return those of the files that are there, all with their checksums, however long it takes."""
     names = "".join(f"./{path}\n" for path in paths).encode()
-    return _found(transport, b"".join(transport.stream(_LOOK, work, _FACTS, str(_ALL), input=[names]))) if names else {}
+    return _found(transport, work, b"".join(transport.stream(_LOOK, work, _FACTS, str(_ALL), input=[names]))) if names else {}
 
 
 def listed(transport: Transport, work: str, patterns: Iterable[str]) -> tuple[dict[str, Found], list[str]]:
@@ -140,8 +146,8 @@ def listed(transport: Transport, work: str, patterns: Iterable[str]) -> tuple[di
     if not chosen:
         return {}, []
     words = dict.fromkeys(word for p in chosen for word in (f"={p.name}", ("*" if "*" in p.word else "=") + p.word))
-    bad, _, rest = transport.ask(_LIST, work, _FACTS, str(_LIMIT), *words, timeout=_PATIENCE).partition(b"\0")
-    found = _found(transport, rest)
+    bad, end, rest = transport.ask(_LIST, work, _FACTS, str(_LIMIT), *words, timeout=_PATIENCE).partition(b"\0")
+    found = _found(transport, work, rest if end else b"?" + bad)
     names = select(chosen, {*found, *(_path(line).replace("\1", "\n") for line in bad.splitlines())})
     wrong = {name for name in names if name not in found or unfit(name)}
     return {path: found[path] for path in sorted(names - wrong)}, sorted(wrong)
@@ -170,10 +176,14 @@ def _candidates(folder: str, pattern: Pattern) -> Iterator[str]:
         tops = [pattern.name]
     for top in tops:
         if os.path.isdir(start := os.path.join(folder, top)):
-            for here, _, names in os.walk(start):
+            for here, _, names in os.walk(start, onerror=_unread):
                 yield from (_tidy(os.path.relpath(os.path.join(here, name), folder)) for name in names)
         else:
             yield _tidy(top)
+
+
+def _unread(error: OSError) -> None:
+    raise HostError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _tidy(path: str) -> str:
@@ -184,27 +194,50 @@ def _path(name: bytes) -> str:
     return _tidy(name.decode(errors="surrogateescape"))
 
 
-def _found(transport: Transport, said: bytes) -> dict[str, Found]:
+def _found(transport: Transport, work: str, said: bytes) -> dict[str, Found]:
     """Read what _FACTS wrote. It may come from anybody."""
     found: dict[str, Found] = {}
     pieces, at = said.split(b"\0"), 0
     try:
-        while at < len(pieces) - 1:
+        while pieces[at:] != [b""]:
             end = pieces.index(b"", at)
-            names, about, sums = pieces[at:end], pieces[end + 1].splitlines(), pieces[end + 2].splitlines()
+            names, about, sums, now = (
+                pieces[at:end],
+                pieces[end + 1].splitlines(),
+                pieces[end + 2].splitlines(),
+                int(pieces[end + 3]),
+            )
             if len(names) != len(about) or len(sums) not in (0, len(names)):
                 raise ValueError
             for number, name in enumerate(names):
-                size, changed, mode = about[number].split()
-                if not size.isdigit():
-                    raise ValueError
-                sha256 = checksum(sums[number]) if sums else ""
-                path = _path(name)
-                found[path] = Found(path, int(size), int(mode, 8) & 0o777, int(changed), sha256)
-            at = end + 3
+                f = _read(_path(name), about[number], sums[number] if sums else b"")
+                found[f.path] = _remembered(f, (transport.name, work, f.path), now)
+            at = end + 4
     except (ValueError, IndexError):
         raise HostError(f"host '{transport.name}': what it says about its files is not understood: {said[:200]!r}") from None
     return found
+
+
+def _read(path: str, about: bytes, line: bytes) -> Found:
+    size, mode, stamp = about.decode().split()
+    if not size.isdecimal() or not _STAMP.fullmatch(stamp):
+        raise ValueError
+    return Found(path, int(size), int(mode, 8) & 0o777, stamp, checksum(line) if line else "")
+
+
+def _remembered(f: Found, place: tuple[str, str, str], now: int) -> Found:
+    """Give a file the checksum that it had, if nobody can have written to it since: one input may go with a hundred jobs.
+
+    Times have no fractions there, so what was written to a moment before it was read may be written to again and not show it.
+    """
+    if f.sha256:
+        if now - int(f.stamp.split(".")[1]) >= _STEADY:
+            _known[place] = f
+        while len(_known) > _MANY:
+            _known.pop(next(iter(_known)), None)
+        return f
+    known = _known.get(place)
+    return known if known and known._replace(sha256="", mode=f.mode) == f else f
 
 
 def checksum(line: bytes) -> str:

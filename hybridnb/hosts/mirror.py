@@ -50,17 +50,22 @@ class Mirror:
         A large log goes on coming by pieces.
         """
         changed: dict[tuple[str, str], float] = {}
+        large: set[tuple[str, str]] = set()
         for kept in collect.whole(self._transport, base, list(homes)):
-            _write(f"{homes[kept.place]}/{kept.name}", kept.text)
-            changed[kept.place, kept.name] = kept.changed
-            self._logs.pop((kept.place, kept.name), None)
+            which = kept.place, kept.name
+            if kept.text is None:
+                large.add(which)
+            else:
+                _write(f"{homes[kept.place]}/{kept.name}", kept.text, whole=True)
+                changed[which] = kept.changed
+        begun = {(place, log) for place in homes if (place, "claim") in changed for log in collect.LOGS}
+        expected = (begun | large) - changed.keys()
         for place, home in homes.items():
-            self.watch(place, home)
-            for log in collect.LOGS:
-                if (place, log) in changed or (place, "claim") not in changed:  # it came whole, or never began
-                    self._logs.pop((place, log), None)
-                else:
-                    self._logs[place, log].ended = True
+            for name in collect.FILES:
+                self._logs.pop((place, name), None)
+                if (place, name) in expected:
+                    self._logs[place, name] = _Log(f"{home}/{name}", _size(f"{home}/{name}"), ended=True)
+                    self._wait = _LOOKS[0]
         return changed
 
     def look(self, base: str) -> None:
@@ -70,14 +75,16 @@ class Mirror:
         chosen = dict(list(self._logs.items())[:_AT_ONCE])
         new = collect.grown(self._transport, base, {which: log.offset for which, log in chosen.items()})
         for which, log in chosen.items():
-            del self._logs[which]  # and to the end of the line, so that all have their turn
             text = new.get(which, b"")
-            _write(log.home, text, offset=log.offset)
+            if text:
+                _write(log.home, text, offset=log.offset)
             log.offset += len(text)
+            del self._logs[which]
             if text or not log.ended:
-                self._logs[which] = log
+                self._logs[which] = log  # at the end of the line, so that all have their turn
         self._looked = time.monotonic()
-        self._wait = _LOOKS[0] if new else min(1.5 * self._wait, _LOOKS[1])
+        behind = any(len(text) >= collect.PIECE for text in new.values())
+        self._wait = 0.0 if behind else _LOOKS[0] if new else min(max(1.5 * self._wait, _LOOKS[0]), _LOOKS[1])
 
 
 def _size(path: str) -> int:
@@ -87,7 +94,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def _write(path: str, text: bytes, *, offset: int = 0) -> None:
+def _write(path: str, text: bytes, *, offset: int = 0, whole: bool = False) -> None:
     """Write a piece of a file; whoever reads it meanwhile finds what was there unchanged."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
@@ -96,5 +103,7 @@ def _write(path: str, text: bytes, *, offset: int = 0) -> None:
         view = memoryview(text)
         while view:
             view = view[os.write(fd, view) :]
+        if whole:
+            os.ftruncate(fd, len(text))  # a script may have cut its own log
     finally:
         os.close(fd)

@@ -61,6 +61,7 @@ _HOPELESS = (
     "Bad owner or permissions",
     "Bad configuration option",
     "Unable to negotiate",
+    "administratively prohibited",
     "usage: ssh",
     "command-line",
 )
@@ -155,12 +156,12 @@ class OpenSSH:
         lines = [line.strip() for line in self._said.decode(errors="replace").splitlines() if line.strip(" @\r")]
         said = " ".join(line for line in lines if not line.startswith(("IT IS POSSIBLE", "Someone could", "It is also")))
         if any(word in said for word in _HOPELESS):
-            return Refused(f"host '{self.name}': {said}. See what 'ssh {self._entry.get('address') or self.name}' says")
-        return Unreachable(f"host '{self.name}': {said or 'ssh ended without a word'}")
+            return Refused(f"host '{self.name}': {said.rstrip('.')}. See what 'ssh {self._entry.get('address') or self.name}' says")
+        return Unreachable(f"host '{self.name}': {said or 'the connection was lost during the login'}")
 
-    def channel(self) -> _Channel:
+    def channel(self, *, patience: float = 60.0) -> _Channel:
         """Start LOADER there; see Link."""
-        channel = self._sessions.enter(self._open_channel)
+        channel = self._sessions.enter(self._open_channel, patience=patience)
         self._channels.add(channel)
         if not self.alive:
             channel.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ..errors import HostError
@@ -15,6 +17,9 @@ SAVES = 0.75  # it is worth while when no more than this is left of them
 _LARGE = 8 << 20  # bytes from which on a file has a conversation of its own
 _PORTION = 64 << 20  # bytes of small files in a conversation: what a cut costs
 _COUNT = 5000  # small files in a conversation
+
+_moving: set[str] = set()  # parts that somebody in this process writes to
+_lock = threading.Lock()
 
 Moved = Callable[[int, int], None]  # bytes so far, bytes in all
 AnyFile = TypeVar("AnyFile", Entry, Found)
@@ -57,6 +62,19 @@ def portions(files: Iterable[AnyFile]) -> Iterator[list[AnyFile]]:
         size += file.size
     if portion:
         yield portion
+
+
+@contextmanager
+def claimed(part: str) -> Iterator[bool]:
+    """Say whether this part is ours alone while the block lasts: two jobs may name one file."""
+    with _lock:
+        mine = True
+        _moving.add(part)
+    try:
+        yield mine
+    finally:
+        if mine:
+            _moving.discard(part)
 
 
 def unsteady(transport: Transport, path: str, way: str) -> HostError:

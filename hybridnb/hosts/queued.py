@@ -54,6 +54,7 @@ class Job:
     folder: Path
     first: int = 0
     standing: Standing = Standing.WAITING
+    begun: int = 0  # the last attempt whose start was told
     missing: int = 0  # parents that have not ended
     kids: list[tuple[Job, str]] = field(default_factory=list)
 

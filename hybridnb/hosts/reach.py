@@ -56,7 +56,7 @@ class Reach:
 
     def connect(self, *, doubt: bool) -> bool:
         """Be connected; say whether that is new. With a doubt, or after a long silence, an old connection is tried first."""
-        if self._transport.alive:
+        if self._transport.alive and self.directory:
             if doubt or time.monotonic() - self._heard > self.beat:
                 self._transport.beat()
                 self.heard()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..errors import HostError, NotFound, did_you_mean
-from .questions import Questions
-from .transport import Transport
 
 TRANSPORTS, SCHEDULERS = "hybridnb.transports", "hybridnb.schedulers"  # groups of entry points
 
@@ -47,17 +45,6 @@ def load(group: str, name: str) -> Callable[..., Any]:
     except Exception as error:
         raise HostError(f"'{name}' ({point.value}, by the entry point {group}) cannot be loaded: {error}") from error
     return made
-
-
-def transport(name: str, entry: Mapping[str, Any], *, questions: Questions) -> Transport:
-    """Make the way to a host. Factories of links are called as (name, entry, questions=…)."""
-    kind = entry.get("transport", "local")
-    made = load(TRANSPORTS, kind)
-    if kind == "local":
-        return made(name)  # type: ignore[no-any-return]
-    from .shell import ShellTransport
-
-    return ShellTransport(name, made(name, entry, questions=questions))
 
 
 def _added(group: str) -> dict[str, EntryPoint]:

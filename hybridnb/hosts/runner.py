@@ -141,8 +141,8 @@ class Runner:
                 time.sleep(_PAUSE)
         assert wrapper.stdout
         with wrapper.stdout:
-            for line in wrapper.stdout:
-                self._events.put(partial(self._tell, "start", job, attempt, int(line)))
+            if wrapper.stdout.read(1):  # it has claimed the attempt
+                self._events.put(partial(self._tell_start, job, attempt))
         wrapper.wait()
         self._events.put(partial(self._ended, job, attempt))
 
@@ -151,6 +151,8 @@ class Runner:
         if job.standing is not Standing.RUNNING or job.attempt != attempt:
             return
         evidence = evidence_of(job.here)
+        if job.begun < attempt and evidence != (75, "cancelled"):  # a dead runner's wrapper was first
+            self._tell_start(job, attempt)
         if not evidence:
             if job.stopped:
                 evidence = self._leave(job, 137, "cancelled")
@@ -240,14 +242,13 @@ class Runner:
                     self._take(taken)
 
     def _take(self, batch: Path) -> None:
-        asked: dict[str, Callable[..., None]] = {
-            "add": self._add, "cancel": self._cancel, "withdraw": self._withdraw, "slots": self._resize
-        }  # fmt: skip
+        known: dict[str, Callable[..., None]]
+        known = {"add": self._add, "cancel": self._cancel, "withdraw": self._withdraw, "slots": self._resize}
         for line in batch.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
             verb, *words = line.split(" ", 6)
             with suppress(ValueError, TypeError):  # what makes no sense is asked in vain
-                if verb in asked:
-                    asked[verb](*words)
+                if verb in known:
+                    known[verb](*words)
 
     def _add(self, key: str, attempt: str, retries: str, backoff: str, after: str, folder: str) -> None:
         first = int(attempt)
@@ -300,6 +301,7 @@ class Runner:
 
     def _tell_start(self, job: Job, attempt: int) -> None:
         if claim := claim_of(job.folder / str(attempt)):
+            job.begun = attempt
             self._tell("start", job, attempt, claim.pid)
 
     def _cancel(self, key: str, grace: str = "10") -> None:

@@ -13,18 +13,23 @@ from pathlib import Path
 
 from ..errors import HostError
 from .manifest import HASH, Entry, entry, look, look_well
-from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, nothing, parted, portions, unsteady
+from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, claimed, nothing, parted, portions, unsteady
 from .patterns import OURS
 from .transport import Transport
 
 _PIECE = 1 << 18  # bytes
 
-# FOLDER STAGE z|-, a tar stream on standard input. Each folder's files are moved by one command.
+# FOLDER STAGE z|- COUNT, a tar stream on standard input. Nothing is moved when not all is there; each folder's files by one command.
 _UNPACK = """LC_ALL=C; export LC_ALL
 mkdir -p "$1/$2" && cd "$1/$2" || exit
 trap 'cd ..; rm -rf "$2"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 case $3 in z) gzip -dc ;; *) cat ;; esac | tar -xmof - || exit
+count=$(find . -type f | wc -l)
+[ "$count" -eq "$4" ] || {
+  echo "$((count)) of $4 files arrived; are some told apart by upper and lower case alone?" >&2
+  exit 1
+}
 find . -type d -exec sh -c '
   work=$0 move=$1
   shift
@@ -34,23 +39,20 @@ find . -type d -exec sh -c '
   done' .. '[ $# -eq 0 ] || exec mv -f "$@" "$0"' {} +
 """
 
-# FOLDER PATH PART BLOCKS SIZE SHA256 x|-, the rest of the file from that block on on standard input. It is written to its own place, not
-# appended: another writer of the same, such as one of before the cut who lives still, does no harm, and may be the one who moves it
-# into place. Says whether it is there now.
+# FOLDER PATH PART BLOCKS SIZE SHA256 x|- STALE, the rest of the file from that block on on standard input. It is written to its own place,
+# not appended: a writer of before the cut, who lives still, writes the same. Says whether it is there now.
 _WRITE = f"""LC_ALL=C; export LC_ALL
 {HASH}mkdir -p "$1" && cd "$1" || exit
 case $2 in */*) mkdir -p "${{2%/*}}" || exit ;; esac
+[ -z "$8" ] || rm -f "$8"
 [ ! -d "$2" ] || {{ echo "$2 is a folder there" >&2; exit 1; }}
 words=$(dd of="$3" bs=1048576 seek="$4" conv=notrunc 2>&1) || {{ printf '%s\\n' "$words" | head -n 1 >&2; exit 1; }}
-part=$3
-[ -e "$part" ] || part=$2
-has=$(wc -c <"$part") || exit
+has=$(wc -c <"$3") || exit
 [ "$has" -ge "$5" ] || {{ echo short; exit; }}
-sum=$(hash "$part") || exit
+sum=$(hash "$3") || exit
 case $sum in "$6"* | ?"$6"*) ;; *) rm -f "$3"; echo changed; exit ;; esac
-[ "$7" != x ] || chmod +x "$part" || exit
-[ "$part" = "$2" ] || mv -f "$part" "$2" || exit
-echo there
+[ "$7" != x ] || chmod +x "$3" || exit
+mv -f "$3" "$2" && echo there
 """
 
 
@@ -69,8 +71,9 @@ def send(transport: Transport, folder: Path, work: str, entries: Iterable[Entry]
     progress = Progress(moved, missing)
     sent = [now for portion in portions(small) for now in _send_small(transport, folder, work, portion, progress)]
     for e in large:
-        part = begun.get(_part(e))
-        sent.append(_send_large(transport, folder, work, e, part.size if part else 0, progress))
+        with claimed(f"{transport.name}:{work}/{_part(e)}") as mine:
+            part = begun.get(_part(e))
+            sent.append(_send_large(transport, folder, work, e, part.size if part and mine else 0, progress, mine=mine))
     as_sent = {now.path: now for now in sent}
     return [as_sent.get(e.path, e) for e in wanted]
 
@@ -81,8 +84,8 @@ def _send_small(transport: Transport, folder: Path, work: str, portion: Sequence
     sample = next(stream)
     squeeze = len(zlib.compress(sample[:SAMPLE], 1)) < SAVES * min(len(sample), SAMPLE)
     whole = chain([sample], stream)
-    stage = f"{OURS}{os.urandom(6).hex()}"
-    for _ in transport.stream(_UNPACK, work, stage, "z" if squeeze else "-", input=_squeezed(whole) if squeeze else whole):
+    words = (f"{OURS}{os.urandom(6).hex()}", "z" if squeeze else "-", str(len(portion)))
+    for _ in transport.stream(_UNPACK, work, *words, input=_squeezed(whole) if squeeze else whole):
         pass
     return sent
 
@@ -112,25 +115,21 @@ def _content(transport: Transport, folder: Path, e: Entry) -> tuple[bytes, Entry
     raise unsteady(transport, str(folder / e.path), "sent")
 
 
-def _send_large(transport: Transport, folder: Path, work: str, e: Entry, has: int, progress: Progress) -> Entry:
-    """Send the rest of a file, and once more what it is now, if that is something else."""
+def _send_large(transport: Transport, folder: Path, work: str, e: Entry, has: int, progress: Progress, *, mine: bool) -> Entry:
+    """Send the rest of a file, and once more what it is now, if that is something else. A part that is not ours gets no name to go on by."""
+    suffix = "" if mine else os.urandom(6).hex()
+    stale = ""
     for tried in (False, True):
         now = entry(folder, e.path) if tried else e
         if not now:
             raise HostError(f"host '{transport.name}': {folder / e.path} cannot be sent: it has gone")
-        start = _start(0 if tried else has, now.size)
+        start, part = _start(0 if tried else has, now.size), f"./{_part(now, suffix)}"
         progress.add(start)
-        words = (
-            f"./{now.path}",
-            f"./{_part(now)}",
-            f"{start // BLOCK}",
-            f"{now.size}",
-            now.sha256,
-            "x" if now.mode & 0o111 else "-",
-        )
+        words = (f"./{now.path}", part, f"{start // BLOCK}", f"{now.size}", now.sha256, "x" if now.mode & 0o111 else "-", stale)
         said = b"".join(transport.stream(_WRITE, work, *words, input=_rest(transport, folder, now, start, progress)))
         if said.strip() == b"there":
             return now
+        stale = part
     raise unsteady(transport, str(folder / e.path), "sent")
 
 
@@ -151,10 +150,10 @@ def _rest(transport: Transport, folder: Path, e: Entry, start: int, progress: Pr
         raise HostError(f"host '{transport.name}': {folder / e.path} cannot be sent: {error.strerror}") from error
 
 
-def _part(e: Entry) -> str:
+def _part(e: Entry, suffix: str = "") -> str:
     """Name what is there of a file that is on its way, beside the file: by its content."""
     above, slash, _ = e.path.rpartition("/")
-    return f"{above}{slash}{OURS}{e.sha256[:32]}.part"
+    return f"{above}{slash}{OURS}{e.sha256[:32]}{suffix}.part"
 
 
 def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import HostError, Refused
+from ..errors import Refused
+from .channel import Crowded
 
-_PATIENCE = 60.0  # seconds without an end of one of ours until the wait is given up
 _SHORT, _LONG = 0.02, 1.0  # seconds between two tries: a place is free only when the program there has ended
 _T = TypeVar("_T")
 
@@ -29,21 +29,21 @@ class Sessions:
         self._ended = 0
         self._changed = threading.Condition()
 
-    def enter(self, start: Callable[[], _T]) -> _T:
-        """Return what `start` returns, as soon as it does not raise Full; raise HostError when no place comes free for long."""
-        seen, deadline, pause = self._ended, time.monotonic() + _PATIENCE, _SHORT
+    def enter(self, start: Callable[[], _T], *, patience: float = 60.0) -> _T:
+        """Return what `start` returns, as soon as it does not raise Full; raise Crowded when no place comes free for so many seconds."""
+        seen, deadline, pause = self._ended, time.monotonic() + patience, _SHORT
         while True:
             with self._changed:
                 self._wait(seen, pause)
                 if self._ended != seen:
-                    seen, deadline, pause = self._ended, time.monotonic() + _PATIENCE, _SHORT
+                    seen, deadline, pause = self._ended, time.monotonic() + patience, _SHORT
                 self._open += 1
             try:
                 started = start()
             except Full as full:
                 self._refused(full)
                 if time.monotonic() > deadline:
-                    raise HostError(
+                    raise Crowded(
                         f"host '{self.host}' opens no more than {self.limit} sessions on a connection (MaxSessions), "
                         "and none of ours came to its end"
                     ) from full

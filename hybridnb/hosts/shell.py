@@ -1,48 +1,29 @@
 """A transport over any link: one shell that stays, for conversations of one round trip; further channels to follow and to stream.
 
-What start-up files and banners print comes before a mark that nobody can guess, and is thrown away. A conversation is one text:
-files as a tar stream in a here-document, the script as one quoted word in a subshell, its input in a second here-document. The answer is
-the script's output, then the mark again, the exit code and what it wrote to standard error.
+What start-up files and banners print comes before a mark that nobody can guess, and is thrown away. Where a host opens too few channels,
+the shell does it all: what is followed is asked for from time to time, and what would be streamed is one conversation.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 import threading
-from base64 import encodebytes
-from collections.abc import Callable, Generator, Iterable, Iterator
-from shlex import quote
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 
 from ..errors import HostError, Unreachable
-from .channel import Channel, Link
+from . import frame
+from .channel import Channel, Crowded, Link
+from .stream import Stream
 from .transport import File
 
 _START = 30.0  # seconds for a channel to say its first word: start-up files may be slow
-_WORDS = 4000  # bytes of standard error that are told
+_ANSWER = 60.0  # seconds without a sign of life, unless a conversation says otherwise
 _BEAT = 10.0  # seconds within which a living host answers to nothing at all
-
-# Where it is not spelled -d, or is not there at all
-_BASE64 = r"""
-if [ "$(echo aGk= | base64 -d 2>/dev/null)" = hi ]; then hybridnb_64() { base64 -d; }
-elif [ "$(echo aGk= | base64 -D 2>/dev/null)" = hi ]; then hybridnb_64() { base64 -D; }
-elif [ "$(echo aGk= | openssl base64 -d 2>/dev/null)" = hi ]; then hybridnb_64() { openssl base64 -d; }
-else hybridnb_64() { python3 -c 'import base64, sys; sys.stdout.buffer.write(base64.decodebytes(sys.stdin.buffer.read()))'; }; fi
-"""
-
-# Standard error goes into a variable, standard output past it by descriptor 3; a subshell, so that no script ends the shell.
-# The here-documents stand outside: dash loses one in a command substitution whose output is redirected.
-_FRAME = """hybridnb_rc=0
-{unpack}[ "$hybridnb_rc" -ne 0 ] || {{ hybridnb_err=$( {{ {decode}( set -- {args}
-eval {script}
-) ; }} 2>&1 >&3 3>&- ); hybridnb_rc=$?; }} 3>&1 {stdin}
-printf '\\n%s %d\\n%.{words}s\\n%s.\\n' {mark} "$hybridnb_rc" "$hybridnb_err" {mark}
-"""
-
-_UNPACK = """{{ hybridnb_err=$( {{ mkdir -p {there} && hybridnb_64 | gzip -dc | ( cd {there} && tar -xmf - ); }} 2>&1 ); hybridnb_rc=$?; }} <<'{mark}'
-{packed}{mark}
-"""
+_PATIENCE = 1.0  # seconds to wait for a channel while none of those that end by themselves is open
+_POLL = 0.5  # seconds between looks at what is followed without a channel
+_PIECE = 1 << 18  # bytes
 
 # Ends with its standard input, so that no tail outlives its connection, and with tail, so that nobody listens to nothing.
 _FOLLOW = """
@@ -58,6 +39,16 @@ exec 3<&-
 wait $t
 """
 
+# The same for one look; says first from where on.
+_LOOK = """
+mkdir -p "$3" && : >>"$1" || exit 1
+o=$2; n=$(wc -c <"$1") || exit 1
+[ "${o:-0}" -le "$n" ] || o=0
+o=${o:-$((n))}
+echo "$o"
+tail -c +$((o + 1)) "$1" | head -c "$4"
+"""
+
 _FACTS = """
 echo "machine $(uname -n)"; echo "system $(uname -srm)"
 echo "cores $(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || getconf _NPROCESSORS_ONLN)"
@@ -68,6 +59,21 @@ nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>/dev/null | sed
 """
 
 
+@dataclass(eq=False)
+class _Followed:
+    """A file that is followed, heard as far as `offset`; without a channel when there is none to be had."""
+
+    path: str
+    hear: Callable[[str], None]
+    over: threading.Event
+    offset: int | None
+    channel: Channel | None = None
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        return self.path, "" if self.offset is None else str(self.offset), os.path.dirname(self.path)
+
+
 class ShellTransport:
     """A host behind a link. Conversations come one after the other; any thread may hold them."""
 
@@ -76,10 +82,11 @@ class ShellTransport:
     def __init__(self, name: str, link: Link) -> None:
         self.name = name
         self.link = link
-        self.lost: Callable[[], None] = lambda: None  # called when what is followed ends without `close`
-        self._shell: _Stream | None = None
+        self.lost: Callable[[], None] = lambda: None  # called when the connection turns out to be of no use any more
+        self._shell: Stream | None = None
         self._lock = threading.RLock()
-        self._followed: set[Channel] = set()
+        self._followed: set[_Followed] = set()
+        self._streams = 0
 
     def __repr__(self) -> str:
         return f"ShellTransport({self.name!r}, {self.link!r})"
@@ -91,14 +98,15 @@ class ShellTransport:
         return self._shell is not None and self.link.alive
 
     def open(self) -> None:
-        """Connect, log in and start the shell; raises Unreachable, Refused and HostError."""
+        """Connect, log in and start the shell, unless that is done; raises Unreachable, Refused and HostError."""
         with self._lock:
             if self.alive:
                 return
             self.drop()
             self.link.open()
-            self._shell = self._start("exec /bin/sh -s")
-            self._shell.send(_BASE64.encode())
+            shell = self._start(self.link.channel(), "exec /bin/sh -s")
+            shell.channel.send(frame.PRELUDE.encode())
+            self._shell = shell
 
     def beat(self) -> None:
         """Raise Unreachable, and drop the connection, when the host does not answer any more."""
@@ -106,42 +114,58 @@ class ShellTransport:
 
     def drop(self) -> None:
         """Close the connection at once; from any thread."""
-        self.link.drop()
+        followed, self._followed = self._followed, set()
+        for each in followed:
+            each.over.set()
         self._shell = None
+        self.link.drop()
+
+    def _lose(self) -> None:
+        self.drop()
+        self.lost()
 
     def close(self) -> None:
         """See Transport."""
-        followed, self._followed = self._followed, set()
-        for channel in followed:
-            channel.close()
         self.drop()
 
     # -- conversations --------------------------------------------------------------------------------------------------
-    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> str:
+    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> str:
         """See Transport."""
         return self.ask(script, *args, input=input, files=files, timeout=timeout).decode(errors="replace")
 
-    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
+    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> bytes:
         """See Transport. `timeout` counts from the last sign of life."""
-        mark = _mark()
-        decode, stdin = _given(input, mark)
-        text = _frame(script, args, mark=mark, unpack=_unpack(files, mark), decode=decode, stdin=stdin)
+        mark, patience = frame.mark(), timeout or _ANSWER
+        text = frame.frame(script, args, mark=mark, input=input, files=files).encode(errors="surrogateescape")
         with self._lock:
-            if self._shell is None:
+            shell = self._shell
+            if shell is None:
                 raise Unreachable(f"host '{self.name}' is not connected")
             try:
-                self._shell.send(text.encode(errors="surrogateescape"))
-                output = self._shell.until(f"\n{mark} ".encode(), timeout)
-                code = int(self._shell.until(b"\n", timeout))
-                words = self._shell.until(f"\n{mark}.\n".encode(), timeout)
+                self._send(shell.channel, text, patience)
+                output = shell.until(f"\n{mark} ".encode(), patience)
+                code = int(shell.until(b"\n", patience))
+                words = shell.until(f"\n{mark}.\n".encode(), patience)
             except BaseException as error:
-                self.drop()  # what else comes in would be taken for the answer to the next
+                self._lose()  # what else comes in would be taken for the answer to the next
                 if isinstance(error, TimeoutError):
-                    raise Unreachable(f"host '{self.name}' has not answered for {timeout:.0f} s; the connection was dropped") from None
+                    raise Unreachable(f"host '{self.name}' has not answered for {patience:.0f} s; the connection was dropped") from None
                 raise
         if code:
             raise self._failed(code, words)
         return output
+
+    def _send(self, channel: Channel, text: bytes, patience: float) -> None:
+        """Send it. What is large may fill all that lies between; who then takes nothing more for so long is not there any more."""
+        for start in range(0, len(text), _PIECE):
+            watch = threading.Timer(patience, self.drop)
+            watch.daemon = True
+            if len(text) > _PIECE:
+                watch.start()
+            try:
+                channel.send(text[start : start + _PIECE])
+            finally:
+                watch.cancel()
 
     def put(self, files: Iterable[File]) -> None:
         """See Transport. It does not look what lies there: to ask would cost as much as to bring it."""
@@ -165,62 +189,116 @@ class ShellTransport:
             known["memory_gib"] = round(int(str(memory)) / 2**20, 1)
         return {**known, "gpus": [value for key, value in told if key == "gpu"]}
 
-    # -- channels of their own ------------------------------------------------------------------------------------------
+    def _failed(self, code: int, words: bytes) -> HostError:
+        said = words.decode(errors="replace").strip() or f"exit code {code}"
+        return HostError(f"host '{self.name}': {said}")
+
+    # -- streams --------------------------------------------------------------------------------------------------------
     def stream(self, script: str, *args: str, input: Iterable[bytes] = ()) -> Iterator[bytes]:
         """See Transport."""
-        mark = _mark()
-        stream = self._start(_frame(script, args, mark=mark))
+        mark = frame.mark()
+        stream = self._beside(frame.frame(script, args, mark=mark, input=None))
+        if stream is None:
+            yield self.ask(script, *args, input=b"".join(input))
+            return
         broken: list[BaseException] = []
         feeder = threading.Thread(target=_feed, args=(stream.channel, input, broken), name=f"feed-{self.name}", daemon=True)
+        self._streams += 1
         feeder.start()
         try:
-            end = yield from stream.before(f"\n{mark} ".encode())
-            feeder.join(1.0)  # what it was given it has taken, or wants no more
-            if broken:
-                raise broken[0]
-            if end is None:
-                raise Unreachable(f"host '{self.name}': the connection was lost on the way")
-            code, _, words = end.partition(b"\n")
-            if int(code):
-                raise self._failed(int(code), words.rpartition(f"\n{mark}.\n".encode())[0])
+            try:
+                code, words = yield from stream.answer(mark)
+            finally:
+                feeder.join(1.0)  # what it was given it has taken, or wants no more
+                if broken:
+                    raise broken[0]
+            if code:
+                raise self._failed(code, words)
         finally:
+            self._streams -= 1
             stream.channel.close()
 
+    def _beside(self, script: str) -> Stream | None:
+        """Start a script on a channel of its own, be it that of what is followed; None when the host opens none but the shell's."""
+        while True:
+            try:
+                return self._start(self.link.channel(patience=_ANSWER if self._streams else _PATIENCE), script)
+            except Crowded:
+                following = [each for each in self._followed if each.channel]
+                if not following:
+                    return None
+                for each in following:
+                    self._leave(each)
+
+    # -- what is followed -----------------------------------------------------------------------------------------------
     def follow(self, path: str, offset: int | None, *, hear: Callable[[str], None]) -> None:
         """See Transport. It ends with the connection, and then calls `lost`."""
-        words = _words((path, "" if offset is None else str(offset), os.path.dirname(path)))
-        stream = self._start(f"set -- {words}\n{_FOLLOW}")
-        stream.until(b"\n", _START)
-        self._followed.add(stream.channel)
-        threading.Thread(target=self._listen, args=(stream, hear), name=f"follow-{self.name}", daemon=True).start()
+        followed = _Followed(path, hear, threading.Event(), offset)
+        try:
+            stream = self._start(self.link.channel(patience=_PATIENCE), f"set -- {frame.words(followed.words)}\n{_FOLLOW}")
+        except Crowded:
+            followed.offset = int(self.run(_LOOK, *followed.words, "0"))
+            work: Callable[[], None] = lambda: self._poll(followed)  # noqa: E731
+        else:
+            followed.channel, followed.offset = stream.channel, int(stream.until(b"\n", _START))
+            work = lambda: self._listen(followed, stream)  # noqa: E731
+        self._followed.add(followed)
+        threading.Thread(target=work, name=f"follow-{self.name}", daemon=True).start()
 
-    def _listen(self, stream: _Stream, hear: Callable[[str], None]) -> None:
+    def _listen(self, followed: _Followed, stream: Stream) -> None:
+        assert followed.offset is not None
         try:
             for line in stream.lines():
-                hear(line.decode(errors="replace"))
+                followed.offset += len(line) + 1
+                followed.hear(line.decode(errors="replace"))
         except (Unreachable, TimeoutError):
             pass  # `lost` says so
         finally:
             stream.channel.close()
-            if stream.channel in self._followed:
-                self._followed.discard(stream.channel)
-                self.lost()
+        if followed.channel:
+            self._deaf(followed)
+        else:
+            self._poll(followed)
+
+    def _leave(self, followed: _Followed) -> None:
+        """Give its channel up: another needs it more."""
+        channel, followed.channel = followed.channel, None
+        if channel:
+            channel.close()
+
+    def _poll(self, followed: _Followed) -> None:
+        """Look from time to time."""
+        try:
+            while not followed.over.wait(_POLL):
+                start, _, piece = self.ask(_LOOK, *followed.words, str(_PIECE)).partition(b"\n")
+                lines = piece[: piece.rfind(b"\n") + 1]
+                followed.offset = int(start) + len(lines)
+                for line in lines.splitlines():
+                    followed.hear(line.decode(errors="replace"))
+        except HostError:
+            self._deaf(followed)
+
+    def _deaf(self, followed: _Followed) -> None:
+        """It has ended. A connection on which nobody listens any more is of no use: with the next one all is asked for again."""
+        if followed in self._followed:
+            self._lose()
 
     # -- the first word -------------------------------------------------------------------------------------------------
-    def _start(self, script: str) -> _Stream:
-        """Open a channel and start a script on it, whose output begins where start-up files have said what they say."""
-        mark = _mark()
-        stream = _Stream(self.link.channel(), self.name)
+    def _start(self, channel: Channel, script: str) -> Stream:
+        """Start a script on a channel, whose output begins where start-up files have said what they say."""
+        mark = frame.mark()
+        stream = Stream(channel, self.name)
         try:
-            stream.send(_line(f"echo {mark}\n{script}"))
+            with suppress(Unreachable):  # a shell that has ended already may have said why
+                channel.send(frame.line(f"echo {mark}\n{script}"))
             stream.until(f"{mark}\n".encode(), _START)
         except TimeoutError:
-            stream.channel.close()
+            channel.close()
             said = stream.rest.decode(errors="replace").strip()[-200:]
             why = "its start-up files (.bashrc, .profile, …) may wait for something" + (f"; they say: {said}" if said else "")
             raise HostError(f"host '{self.name}': its shell has not answered for {_START:.0f} s; {why}") from None
         except Unreachable:
-            stream.channel.close()
+            channel.close()
             if not self.link.alive:
                 raise
             said = stream.rest.decode(errors="replace").strip()[-200:] or "nothing"
@@ -228,105 +306,6 @@ class ShellTransport:
                 f"host '{self.name}': its login shell ended before it ran anything, and says: {said}. Do its start-up files (.bashrc, …) exit?"
             ) from None
         return stream
-
-    def _failed(self, code: int, words: bytes) -> HostError:
-        said = words.decode(errors="replace").strip() or f"exit code {code}"
-        return HostError(f"host '{self.name}': {said}")
-
-
-class _Stream:
-    """What comes from a channel, cut at marks."""
-
-    def __init__(self, channel: Channel, host: str) -> None:
-        self.channel = channel
-        self.host = host
-        self.rest = bytearray()
-        self.send = channel.send
-
-    def until(self, mark: bytes, timeout: float) -> bytes:
-        """Return what comes before the mark, which is dropped."""
-        start = 0
-        while (at := self.rest.find(mark, start)) < 0:
-            start = max(0, len(self.rest) - len(mark) + 1)
-            self._more(timeout)
-        found = bytes(self.rest[:at])
-        del self.rest[: at + len(mark)]
-        return found
-
-    def before(self, mark: bytes) -> Generator[bytes, None, bytes | None]:
-        """Yield what comes before the last mark as it comes; return what comes after it until the end, None when there is no mark."""
-        kept = len(mark) + _WORDS + 100  # the mark, a number, standard error, the mark once more
-        while piece := self.channel.receive():
-            self.rest += piece
-            if len(self.rest) > 2 * kept:
-                yield bytes(self.rest[:-kept])
-                del self.rest[:-kept]
-        at = self.rest.rfind(mark)
-        if at < 0:
-            return None
-        if at:
-            yield bytes(self.rest[:at])
-        return bytes(self.rest[at + len(mark) :])
-
-    def lines(self) -> Iterator[bytes]:
-        """Yield whole lines, until the end."""
-        while True:
-            *lines, rest = self.rest.split(b"\n")
-            self.rest = bytearray(rest)
-            yield from map(bytes, lines)
-            self._more(None)
-
-    def _more(self, timeout: float | None) -> None:
-        piece = self.channel.receive(timeout)
-        if not piece:
-            raise Unreachable(f"host '{self.host}': the connection was lost")
-        self.rest += piece
-
-
-def _mark() -> str:
-    return f"hybridnb-{os.urandom(8).hex()}"
-
-
-def _words(args: Iterable[str]) -> str:
-    return " ".join(map(quote, args))
-
-
-def _line(script: str) -> bytes:
-    """Write a script as the one line that LOADER reads."""
-    return script.encode(errors="surrogateescape").replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"
-
-
-def _frame(script: str, args: Iterable[str], *, mark: str, unpack: str = "", decode: str = "", stdin: str = "") -> str:
-    words = {"args": _words(args), "script": quote(script), "words": _WORDS, "mark": mark}
-    return _FRAME.format(unpack=unpack, decode=decode, stdin=stdin, **words)
-
-
-def _given(input: bytes, mark: str) -> tuple[str, str]:
-    """Write what decodes the input of a script, and what redirects it; the quoted mark keeps the shell from reading anything into it."""
-    if not input:
-        return "", "</dev/null"
-    if input.isascii() and b"\0" not in input and input.endswith(b"\n"):
-        return "", f"<<'{mark}'\n{input.decode()}{mark}"
-    return "hybridnb_64 | ", f"<<'{mark}'\n{encodebytes(input).decode()}{mark}"  # a shell is no place for bytes that are no text
-
-
-def _unpack(files: Iterable[File], mark: str) -> str:
-    """Write what puts the files there. Each takes the place of an older one by its name, so that whoever reads that one reads on."""
-    chosen = list(files)
-    if not chosen:
-        return ""
-    base = os.path.commonpath([os.path.dirname(file.path) for file in chosen])
-    return _UNPACK.format(there=quote(base), mark=mark, packed=encodebytes(_tar(chosen, base)).decode())
-
-
-def _tar(files: Iterable[File], base: str) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1, format=tarfile.GNU_FORMAT) as tar:
-        for file in files:
-            about = tarfile.TarInfo(os.path.relpath(file.path, base))
-            about.size, about.mode = len(file.text), file.mode
-            tar.addfile(about, io.BytesIO(file.text))
-    return packed.getvalue()
 
 
 def _feed(channel: Channel, pieces: Iterable[bytes], broken: list[BaseException]) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Unreachable
 from .asking import Asking
-from .channel import LOADER
+from .channel import LOADER, Channel
 from .knownhosts import label
 from .questions import Questions
 from .sessions import Full, Sessions
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
     from .wire import Wire
 
 _PATIENCE = 15.0  # seconds for a channel to open
-_SLICE = 1.0  # seconds between two looks for what was written to standard error
-_ALL = 1 << 25  # bytes: as much as there is
 
 
 class SSH:
@@ -92,12 +87,13 @@ class SSH:
         if not self._asking.wanted:
             wire.cut()
 
-    def channel(self) -> _Channel:
+    def channel(self, *, patience: float = 60.0) -> Channel:
         """Start LOADER there; see Link."""
+        from .sshchannel import SSHChannel
         from .wire import told
 
         with told(self.name, self._last):
-            return _Channel(self, self._sessions.enter(self._start), self._sessions)
+            return SSHChannel(self.name, self._sessions.enter(self._start, patience=patience), self._sessions)
 
     def _start(self) -> paramiko.Channel:
         """Open a session and run LOADER in it."""
@@ -141,75 +137,3 @@ class SSH:
     def describe(self) -> dict[str, object]:
         """Tell how it was reached; see Link."""
         return dict(self._told)
-
-
-class _Channel:
-    """A session that runs LOADER."""
-
-    def __init__(self, link: SSH, session: paramiko.Channel, sessions: Sessions) -> None:
-        self._link, self._session, self._sessions = link, session, sessions
-        self._left = threading.Lock()  # taken once
-        self._closed = False
-
-    def send(self, data: bytes) -> None:
-        """Write all of it; see Channel. What a program that has ended would have read is thrown away, as `receive` tells its end."""
-        at = 0
-        while at < len(data):
-            self._drain()
-            try:
-                sent = self._session.send(data[at : at + 32704])  # the most that paramiko puts into a packet
-            except TimeoutError:
-                continue  # it is the time-out of who receives
-            except (OSError, EOFError):
-                sent = 0
-            if not sent:
-                return self._ended()
-            at += sent
-        return None
-
-    def receive(self, timeout: float | None = None) -> bytes:
-        """Return what came; see Channel."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            self._drain()
-            left = _SLICE if deadline is None else min(_SLICE, max(0.001, deadline - time.monotonic()))
-            self._session.settimeout(left)
-            try:
-                data = self._session.recv(_ALL)
-            except TimeoutError:
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise
-                continue
-            if not data:
-                self._ended()
-                self._leave()
-            return data
-
-    def _drain(self) -> None:
-        """Throw away what came from standard error, so that the program can go on writing."""
-        while self._session.recv_stderr_ready():
-            self._session.recv_stderr(_ALL)
-
-    def _ended(self) -> None:
-        """Raise Unreachable unless it is the program that ended, or we who closed it."""
-        transport = self._session.get_transport()
-        if not self._session.eof_received and not self._closed and transport:
-            transport.join(1)  # a connection that was lost ends its channels just before itself
-        if not self._link.alive or not transport.is_active():
-            raise Unreachable(f"host '{self._link.name}': the connection was lost")
-
-    def finish(self) -> None:
-        """End the program's standard input."""
-        with suppress(OSError, EOFError):
-            self._session.shutdown_write()
-
-    def close(self) -> None:
-        """Let go of it; see Channel."""
-        self._closed = True
-        with suppress(OSError, EOFError):
-            self._session.close()
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._left.acquire(blocking=False):
-            self._sessions.left()

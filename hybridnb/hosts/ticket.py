@@ -43,6 +43,7 @@ class Ticket:
     accounted: Row | Silence = Silence.UNASKED
     since: float = 0.0  # when evidence, queued and accounted came to be what they are
     inquired: float | None = None  # when sacct was asked last
+    returned: int = 0  # the attempt that Slurm took back into its queue
     ended: bool = False
     told: tuple[str, float] = ("", 0.0)  # the last reason for being in the queue, and when it was told
     reports: list[Report] = field(default_factory=list)
@@ -58,6 +59,11 @@ class Ticket:
     def run(self) -> str:
         """The run's folder on the host: jobs are numbers below it."""
         return self.submission.folder.rpartition("/")[0]
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What it asks of Slurm."""
+        return tuple(slurm.options(self.submission.job.resources))
 
     @property
     def handed(self) -> bool:
@@ -100,7 +106,7 @@ class Ticket:
             case "start" if told.attempt > self.attempt or (told.attempt == self.attempt and self.begun is None):
                 self.attempt, self.begun, self.evidence = told.attempt, now, None
                 self._report(State.RUNNING, at=told.time)
-            case "fail":
+            case "fail" if told.attempt != self.returned:
                 _, code, reason = judged(told)
                 self._report(State.FAILED, attempt=told.attempt, at=told.time, exit_code=code, reason=reason, again=True)
             case "retry" if told.attempt >= self.attempt:
@@ -136,6 +142,7 @@ class Ticket:
         self._report(State.FAILED, exit_code=None, reason=reason, again=True)
         self.attempt, self.begun, self.evidence = self.attempt + 1, None, None
         self._report("retry", reason=reason)
+        self.returned = self.attempt - 1
 
     def _once(self, state: State, reason: str, now: float) -> None:
         """Tell a change; a better estimate of the start only now and then."""

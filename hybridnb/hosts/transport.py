@@ -34,13 +34,13 @@ class Transport(Protocol):
     def drop(self) -> None:
         """Close the connection at once, from any thread; it can be opened again."""
 
-    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> str:
+    def run(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> str:
         """Bring the files there and run a POSIX shell script with these arguments, in one conversation; return its standard output.
 
         A script that fails raises HostError with what it wrote to standard error.
         """
 
-    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float = 60) -> bytes:
+    def ask(self, script: str, *args: str, input: bytes = b"", files: Iterable[File] = (), timeout: float | None = None) -> bytes:
         """Do the same, and return bytes."""
 
     def put(self, files: Iterable[File]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from shlex import quote
 
 from . import slurm
@@ -16,18 +16,22 @@ LARGEST = 1000  # tasks of an array: a site's MaxArraySize is 1001 if nobody cha
 _UNITS = 64  # calls of sbatch in one conversation: a busy controller takes a second for each
 
 
-def gather(tickets: Iterable[Ticket], *, largest: int) -> list[list[Ticket]]:
+def gather(tickets: Iterable[Ticket], *, largest: int, full: Set[object] = frozenset()) -> list[list[Ticket]]:
     """Put them together, for one conversation: those of one run with equal options that wait for the same become an array.
 
-    A unit stands where its first attempt stood: so parents stay before their children.
+    A unit stands where its first attempt stood: so parents stay before their children. Of a kind that is `full` one is enough to ask.
     """
     units: list[list[Ticket]] = []
     going: dict[object, list[Ticket]] = {}
+    asked: set[object] = set()
     for ticket in tickets:
-        s = ticket.submission
-        alike = (ticket.run, tuple(slurm.options(s.job.resources)), s.after)
+        alike = (ticket.run, ticket.kind, ticket.submission.after)
         unit = going.get(alike)
         if unit is None or len(unit) >= largest:
+            if ticket.kind in full:
+                if ticket.kind in asked:
+                    continue
+                asked.add(ticket.kind)
             if len(units) >= _UNITS:
                 break
             unit = going[alike] = []

@@ -41,7 +41,7 @@ class WindowsTransport(LocalTransport):
         rest = b""
         while not self._closed.is_set():
             listening.hang()
-            with suppress(HostError):
+            with suppress(HostError, OSError):  # the next look may find it
                 if os.path.getsize(path) < offset:
                     offset, rest = 0, b""
                 while piece := self.read(path, offset, 1 << 16):

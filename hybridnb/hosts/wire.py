@@ -11,8 +11,12 @@ import subprocess
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
+from tempfile import TemporaryFile
+from typing import IO
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # some versions use ciphers that their own cryptography library calls old
@@ -38,10 +42,14 @@ Ask = Callable[..., str]  # Questions.ask of one host: (text, *, hidden, choices
 class Wire(paramiko.Transport):
     """A connection to one machine. `farewell` is what the other side said when it hung up, if it did."""
 
-    def __init__(self, hop: Hop, stream: socket.socket | paramiko.Channel, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, hop: Hop, stream: socket.socket | paramiko.Channel) -> None:
         super().__init__(stream, default_window_size=WINDOW, default_max_packet_size=PACKET)  # type: ignore[arg-type]
-        self.hop, self.process = hop, process
+        self.hop = hop
+        self.process: subprocess.Popen[bytes] | None = None  # a ProxyCommand
+        self.words: IO[bytes] = BytesIO()  # what that says
         self.farewell = ""
+        self._later: deque[paramiko.Message] = deque()
+        self._lately = threading.Lock()
         self.banner_timeout = self.handshake_timeout = hop.patience
         self.channel_timeout = _PATIENCE
         self.auth_timeout = 2 * _PATIENCE
@@ -51,6 +59,35 @@ class Wire(paramiko.Transport):
         copy.get_int()
         self.farewell = copy.get_text()
         super()._parse_disconnect(message)  # type: ignore[misc]
+
+    def _send_user_message(self, message: paramiko.Message) -> None:
+        """Send it when keys are not being renewed; this connection's own thread must not wait for that, since it does it."""
+        if threading.current_thread() is not self or (self.clear_to_send.is_set() and not self._later):
+            super()._send_user_message(message)  # type: ignore[misc]
+            return
+        with self._lately:
+            self._later.append(message)
+            if len(self._later) == 1:
+                threading.Thread(target=self._catch_up, name="keys renewed", daemon=True).start()
+
+    def _catch_up(self) -> None:
+        """Send what had to wait, in its order."""
+        left = True
+        while left:
+            with suppress(paramiko.SSHException, OSError, EOFError):  # the connection ended: everybody is told otherwise
+                super()._send_user_message(self._later[0])  # type: ignore[misc]
+            with self._lately:
+                self._later.popleft()
+                left = bool(self._later)
+
+    def _send_message(self, message: paramiko.Message) -> None:
+        """Send it, unless its channel was closed while it waited: sshd hangs up when it hears of a channel that is no more.
+
+        This is the one place that is passed by one message after the other, the channel's own last one among them.
+        """
+        channel = getattr(message, "channel", None)
+        if channel is None or not channel.closed:
+            super()._send_message(message)  # type: ignore[misc]
 
     def cut(self) -> None:
         """End it without a word, from any thread. Its own thread then wakes whoever waits, and closes the socket."""
@@ -67,6 +104,14 @@ class Wire(paramiko.Transport):
         if self.is_alive():
             self.join(2)
         self.close()
+        self.sock.close()
+        self.words.close()
+
+    def heard(self) -> bytes:
+        """End the ProxyCommand, and return what it said."""
+        self.cut()
+        self.words.seek(0)
+        return self.words.read()
 
 
 def shut(stream: socket.socket) -> None:
@@ -77,14 +122,12 @@ def shut(stream: socket.socket) -> None:
 
 def reach(host: str, hop: Hop, before: Wire | None, *, asking: Asking, take: Callable[[Wire], None]) -> Wire:
     """Connect to a machine, through the one before if there is one, and negotiate keys. `take` gets it as soon as it can be cut."""
-    process = None
     if before:
-        stream = _through(host, before, hop)
+        wire = Wire(hop, _through(host, before, hop))
     elif hop.command:
-        stream, process = _beside(host, hop.command)
+        wire = _beside(host, hop)
     else:
-        stream = _directly(host, hop, asking)
-    wire = Wire(hop, stream, process)
+        wire = Wire(hop, _directly(host, hop, asking))
     take(wire)
     return wire
 
@@ -133,16 +176,19 @@ def _no_answer(error: OSError, hop: Hop) -> str:
     return f"cannot be reached: {_words(error)}"
 
 
-def _beside(host: str, command: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _beside(host: str, hop: Hop) -> Wire:
     """Start a ProxyCommand, its standard streams being the other end of our socket."""
     if os.name != "posix":
         raise Refused(f"host '{host}': a ProxyCommand can be used on POSIX systems only; use ProxyJump")
     ours, theirs = socket.socketpair()
+    wire = Wire(hop, ours)
+    wire.words = TemporaryFile()  # noqa: SIM115  closed by clear()
     with theirs:
-        process = subprocess.Popen(  # noqa: S602  it is the user's own, and a shell's by definition
-            f"exec {command}", shell=True, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, start_new_session=True
+        command = f"exec {hop.command}"
+        wire.process = subprocess.Popen(  # noqa: S602  it is the user's own, and a shell's by definition
+            command, shell=True, stdin=theirs, stdout=theirs, stderr=wire.words, start_new_session=True
         )
-    return ours, process
+    return wire
 
 
 def _through(host: str, before: Wire, hop: Hop) -> paramiko.Channel:
@@ -220,14 +266,17 @@ def told(host: str, wire: Wire | None = None) -> Iterator[None]:
         raise
     except paramiko.SSHException as error:
         raise _said(host, wire, error) from error
-    except (EOFError, OSError) as error:
+    except Exception as error:
+        # whatever broke the connection is told to who waits: damaged bytes may be anything
+        if wire and wire.is_active() and not isinstance(error, (EOFError, OSError)):
+            raise
         raise Unreachable(f"host '{host}': {_lost(wire)}{': ' + _words(error) if str(error) else ''}") from error
 
 
 def _said(host: str, wire: Wire | None, error: paramiko.SSHException) -> HostError:
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return Refused(f"host '{host}': no common way of encryption ({error}); 'transport: openssh' may know older ones")
-    if wire and not wire.remote_version.startswith("SSH-"):
+    if wire and not wire.process and not wire.remote_version.startswith("SSH-"):
         return Unreachable(
             f"host '{host}': {_at(wire.hop)} took the connection, but did not greet: too many logins at once (MaxStartups), "
             "a ban for some minutes, or no SSH server"
@@ -236,7 +285,10 @@ def _said(host: str, wire: Wire | None, error: paramiko.SSHException) -> HostErr
 
 
 def _lost(wire: Wire | None) -> str:
-    return f"the connection to {_at(wire.hop)} was lost" if wire else "the connection was lost"
+    if not wire or not wire.process:
+        return f"the connection to {_at(wire.hop)} was lost" if wire else "the connection was lost"
+    said = " ".join(wire.heard().decode(errors="replace").split())
+    return f"its ProxyCommand leads to {_at(wire.hop)} no more" + (f" ({said})" if said else "")
 
 
 def _at(hop: Hop) -> str:

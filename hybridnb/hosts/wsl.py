@@ -62,7 +62,7 @@ class Wsl:
         self.drop()
         self._held = self.channel()
 
-    def channel(self) -> Pipe:
+    def channel(self, *, patience: float = 60.0) -> Pipe:  # noqa: ARG002  there is no limit
         """Start SCRIPT there; see Link. What comes before our mark is wsl.exe's own: a noise, or why it failed."""
         mark = f"hybridnb-{os.urandom(8).hex()}"
         # --exec: without it, a shell of the user's choice would read the words again

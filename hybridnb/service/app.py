@@ -86,7 +86,9 @@ async def hosts(owner: Held, folder: str | None = None) -> dict[str, dict[str, A
     responses={200: {"model": m.Step}},
 )
 async def check(owner: Held, host: str, asked: m.Place) -> StreamingResponse:
-    tried = await asyncio.wrap_future(owner.call(partial(trial.Trial, owner.engine.hosts, host, Path(asked.folder) if asked.folder else None)))
+    tried = await asyncio.wrap_future(
+        owner.call(partial(trial.Trial, owner.engine.hosts, host, Path(asked.folder) if asked.folder else None))
+    )
     lines = (json.dumps(step and asdict(step) or {}, ensure_ascii=False) + "\n" for step in tried)
     return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 

@@ -27,10 +27,17 @@ def program(name: str) -> str:
     pytest.skip(f"needs {name}: apt install {package(name)}")
 
 
-def package(command: str) -> str:
-    """Return the Debian package that has a command, by the list of what tests need."""
+def library(name: str) -> str:
+    """Find a shared library as program() finds programs."""
+    for found in [*Path("/usr/lib").glob(f"*/{name}"), *Path("/usr/lib64").glob(name)]:
+        return str(found)
+    pytest.skip(f"needs {name}: apt install {package(name)}")
+
+
+def package(name: str) -> str:
+    """Return the Debian package that has a program or library, by the list of what tests need."""
     rows = (line.split() for line in PACKAGES.read_text().splitlines() if line and not line.startswith("#"))
-    return dict(row[:2] for row in rows)[command]
+    return dict(row[:2] for row in rows)[name]
 
 
 def until(condition: Callable[[], object], what: str, *, seconds: float = DEADLINE, log: Path | None = None) -> None:

@@ -28,7 +28,7 @@ class Proxy:
         self.passed = {UP: 0, DOWN: 0}  # bytes so far
         self.heal()
         self._connections: set[_Connection] = set()
-        self._accepting: asyncio.Task[None]
+        self._listening: socket.socket
         self._loop: asyncio.AbstractEventLoop
         self._ended: asyncio.Event
         ready = threading.Event()
@@ -77,8 +77,8 @@ class Proxy:
         """Listen no more; connections that are open stay."""
 
         async def end() -> None:
-            self._accepting.cancel()
-            await asyncio.wait([self._accepting])
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
 
         self._call(end)
 
@@ -110,19 +110,19 @@ class Proxy:
         await self._ended.wait()
 
     async def _listen(self) -> None:
-        listening = socket.create_server((self.address, self.port))
-        listening.setblocking(False)
-        self.port = listening.getsockname()[1]
-        self._accepting = asyncio.create_task(self._accept(listening))
+        self._listening = socket.create_server((self.address, self.port))
+        self._listening.setblocking(False)
+        self.port = self._listening.getsockname()[1]
+        self._loop.add_reader(self._listening, self._accept)
 
-    async def _accept(self, listening: socket.socket) -> None:
-        with listening:
-            while True:
-                client, _ = await self._loop.sock_accept(listening)
-                self.accepted += 1
-                connection = _Connection(self, client)
-                self._connections.add(connection)
-                connection.running.add_done_callback(lambda _, ended=connection: self._connections.discard(ended))
+    def _accept(self) -> None:
+        with suppress(OSError):  # it has gone again
+            client, _ = self._listening.accept()
+            self.accepted += 1
+            self._connections.add(_Connection(self, client))
+
+    def forget(self, connection: _Connection) -> None:
+        self._connections.discard(connection)
 
     async def _reset(self) -> None:
         resetting = [connection.running for connection in self._connections]
@@ -140,6 +140,7 @@ class _Connection:
         self.proxy, self._client = proxy, client
         self._writers: list[asyncio.StreamWriter] = []
         self.running = asyncio.create_task(self._run())
+        self.running.add_done_callback(self._ended)
 
     async def _run(self) -> None:
         """Pass on until both sides have ended or the connection breaks."""
@@ -175,8 +176,11 @@ class _Connection:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         for writer in self._writers:
             writer.transport.abort()
-        if not self._writers:
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        if not self._writers:  # it was cancelled before it began
             self._client.close()
+        self.proxy.forget(self)
 
 
 class _Stream:

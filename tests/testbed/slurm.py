@@ -10,13 +10,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
-
 from testbed import ports
-from testbed.accounts import ROOT, Account
+from testbed.accounts import Account
 from testbed.guard import Guard
 from testbed.network import Network
-from testbed.processes import PATH, Daemon, end_those_of, program, until
+from testbed.processes import PATH, Daemon, end_those_of, library, program, until
 
 HERE = Path(__file__).parent
 
@@ -56,11 +54,12 @@ class Slurm:
         self.daemons: dict[str, Daemon] = {}
         self.conf = folder / "etc/slurm.conf"
         self.env = {"SLURM_CONF": str(self.conf)}
-        self._host, self._address = ("login", network.address("login")) if network else ours()
+        self._host, self._address = ("login", network.address("login")) if network else (hostname(), "127.0.0.1")
         self._user = pwd.getpwuid(os.getuid()).pw_name
         self._ports = {name: ports.free() for name in ("controller", "database", "storage", *self.nodes)}
         for name in ("etc", "run", "log", "state", "spool", "munge"):
             (folder / name).mkdir(mode=0o755)
+        self.env |= self._names()
         self._configure(cpus, conf or {})
 
     def up(self) -> Slurm:
@@ -87,8 +86,9 @@ class Slurm:
 
     def start(self, name: str) -> None:
         """Start a daemon, unless it runs; it may not answer yet."""
-        self.daemons[name].start()
-        self._guard.watch("process", self.daemons[name].pid)
+        if not self.daemons[name].alive:
+            self.daemons[name].start()
+            self._guard.watch("process", self.daemons[name].pid)
 
     def stop(self, name: str) -> None:
         """End a daemon by TERM: slurmctld saves its state, the jobs of a slurmd go on."""
@@ -121,17 +121,23 @@ class Slurm:
 
     def inside(self, place: str) -> Sequence[str]:
         """Return the words that enter the namespace of a node or of "login", if it has one."""
-        if self.network:
-            return self.network.inside(place)
-        # Slurm's daemons listen where their host's name leads to
-        name_it = ["unshare", "--uts", "sh", "-c", 'hostname localhost; exec "$@"', "sh"]
-        return name_it if self._host == "localhost" != platform.node() else []
+        return self.network.inside(place) if self.network else []
 
     def _add(self, name: str, *words: str) -> Daemon:
-        log = self.folder / f"log/{name}.out"
-        self.daemons[name] = Daemon(words, log, env={**os.environ, "PATH": PATH, **self.env})
+        self.daemons[name] = Daemon(words, self.folder / f"log/{name}.out", env={**os.environ, "PATH": PATH, **self.env})
         self.start(name)
         return self.daemons[name]
+
+    def _names(self) -> dict[str, str]:
+        """Return variables by which names lead where they should, unless they do: Slurm listens where its host's name leads to."""
+        if self.network:
+            hosts = self.network.hosts
+        elif leads_to(self._host, self._address):
+            return {}
+        else:
+            hosts = self.folder / "etc/hosts"
+            hosts.write_text(f"{self._address} localhost {self._host} {platform.node()}\n")
+        return {"LD_PRELOAD": library("libnss_wrapper.so"), "NSS_WRAPPER_HOSTS": str(hosts)}
 
     def _munged(self) -> list[str]:
         folder = self.folder / "munge"
@@ -203,17 +209,12 @@ class Slurm:
         return self._states() == dict.fromkeys(self.nodes, "idle")
 
 
-def ours() -> tuple[str, str]:
-    """Return a host name for the daemons and the loopback address that it leads to."""
-    name = platform.node().partition(".")[0]
+def hostname() -> str:
+    return platform.node().partition(".")[0]
+
+
+def leads_to(name: str, address: str) -> bool:
     try:
-        address = socket.gethostbyname(name)
+        return socket.gethostbyname(name) == address
     except OSError:
-        address = "nowhere"
-    if address.startswith("127."):
-        return name, address
-    if not ROOT:
-        pytest.skip(
-            f"Slurm listens where the host's name leads to, and {name} leads to {address}: needs root, or a line in /etc/hosts"
-        )
-    return "localhost", "127.0.0.1"
+        return False
