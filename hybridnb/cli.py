@@ -181,6 +181,10 @@ def _acting_words(words: Any) -> None:
     command.add_argument("run", metavar="RUN|FILE", help="the run")
     command.add_argument("job", metavar="JOB", nargs="*", help="these jobs, and what was skipped after them")
     command = _command(
+        words, "clean", commands.clean, "remove what a run that has ended left on its hosts; its record here stays", "clean digits.yaml"
+    )
+    command.add_argument("run", metavar="RUN|FILE", help="the run")
+    command = _command(
         words, "delete", commands.delete, "remove a run that has ended, with its folder", "delete 2026-11-22-1015-k3f9"
     )
     command.add_argument("run", metavar="RUN", help="the run's id or folder")

@@ -61,6 +61,10 @@ class Client:
         """Try once more the named jobs, or all that did not end well; return them, with the skipped ones below them."""
         return cast(list[str], wire.once(f"/runs/{_id(run)}/retry", {"jobs": _list(jobs), **_variables()}))
 
+    def clean(self, run: str) -> dict[str, int]:
+        """Remove what a run that has ended left on its hosts; return how many bytes that freed on each."""
+        return cast(dict[str, int], wire.ask("POST", f"/runs/{_id(run)}/clean", {}))
+
     def delete(self, run: str) -> None:
         """Remove a run that has ended, with its folder."""
         wire.ask("DELETE", f"/runs/{_id(run)}")
@@ -195,6 +199,12 @@ class Here:
         from . import environment, launch
 
         return launch.retry(self._engine, run, jobs, variables=environment.capture())
+
+    def clean(self, run: str) -> dict[str, int]:
+        """See Client.clean."""
+        from . import launch
+
+        return launch.clean(run, launch.hosts_of(self._engine, run))
 
     def delete(self, run: str) -> None:
         """See Client.delete."""

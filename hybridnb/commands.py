@@ -272,6 +272,16 @@ def retry(asked: argparse.Namespace) -> int:
     return OK
 
 
+def clean(asked: argparse.Namespace) -> int:
+    """Remove what a run that has ended left on its hosts."""
+    folder = find(asked.run)
+    with connected() as client:
+        freed = client.clean(str(folder))
+    far = {host: size for host, size in freed.items() if size}
+    print(*(f"{host}: {size / 2**20:.1f} MiB freed" for host, size in far.items()) if far else ["nothing was left on a host"], sep="\n")
+    return OK
+
+
 def delete(asked: argparse.Namespace) -> int:
     """Remove a run that has ended."""
     if Path(asked.run).is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from errno import EACCES
@@ -202,6 +203,7 @@ def _protect(path: Path, descriptor: int) -> None:
     old = path.stat()
     if not old.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise PermissionError(EACCES, "the file is write-protected")
-    with suppress(OSError):
-        os.fchown(descriptor, old.st_uid, old.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+    if sys.platform != "win32":  # which has neither
+        with suppress(OSError):
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))

@@ -164,11 +164,11 @@ class Engine:
 
     def close(self) -> None:
         """Write everything and let go of all runs and hosts; what runs there goes on."""
+        self.hosts.close()  # first: somebody may wait for one that cannot be reached
         if self._pool:
             self._pool.shutdown(wait=True)
         for run in list(self.executions):
             self.drop(run)
-        self.hosts.close()
 
     def _patience(self) -> float:
         return _TICK if self._busy or self._unsent or any(self._active(e) for e in self.executions.values()) else 3600.0

@@ -73,8 +73,11 @@ def _erased(erase: str) -> AbstractContextManager[None]:
 
 def _withhold(client: Client | Here, prompt: Prompt, host: str) -> None:
     """Let nobody wait for an answer that nobody can give."""
+    from .show import plain
+
     for question in prompt.fresh({host}):
-        print(f"host '{host}' asks '{' '.join(question['text'].split())}': do this on a terminal to answer", file=sys.stderr)
+        text = " ".join(plain(question["text"]).split())
+        print(f"host '{host}' asks '{text}': do this on a terminal to answer", file=sys.stderr)
         client.answer(question["id"], None)
 
 

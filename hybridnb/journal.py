@@ -19,6 +19,7 @@ from .errors import StoreError
 
 Record = dict[str, Any]
 
+_BINARY: int = getattr(os, "O_BINARY", 0)  # or Windows writes another line break
 _SYNC_INTERVAL = 0.1  # seconds: what a power cut may cost of observations, which the hosts can tell again
 # YAML 1.1 reads 1e-07 as a text, 1.0e-07 as a number; strings are skipped by the first alternative.
 _BARE_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])(-?\d+)(e[+-]?\d+)')
@@ -103,7 +104,7 @@ class Journal:
         self._synced = 0.0
         self._dirty = False
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
             os.ftruncate(self._fd, size)
         except OSError as error:
             raise refused(path, "written", error) from error
@@ -145,11 +146,11 @@ class Journal:
             raise refused(self.path, "written", error) from error
 
     def _write(self, data: bytes) -> None:
-        view, at = memoryview(data), self._size
+        view = memoryview(data)
+        os.lseek(self._fd, self._size, os.SEEK_SET)
         while view:
-            n = os.pwrite(self._fd, view, at)
-            view, at = view[n:], at + n
-        self._size, self._dirty = at, True
+            view = view[os.write(self._fd, view) :]
+        self._size, self._dirty = self._size + len(data), True
 
     def close(self) -> None:
         """Commit with sync and close; safe to call again."""

@@ -13,6 +13,7 @@ from . import definition, environment, graph, store
 from .engine import Engine
 from .errors import CallError, DefinitionError, NotFound, Problem, RunBusy, StoreError
 from .execution import Execution
+from .hosts.host import Host
 from .model import Job, Kind, Workflow
 from .run import Run, State
 from .store import Store
@@ -137,6 +138,21 @@ def delete(engine: Engine, run: str) -> None:
         engine.drop(folder.name)
     store.forget(folder)
     environment.forget(folder.name)
+
+
+def hosts_of(engine: Engine, run: str) -> dict[str, Host]:
+    """Return the hosts that were given jobs of a run; raise CallError when it has not ended."""
+    known = Store.open(store.find(run)).run
+    if not known.ended_at:
+        raise CallError(f"run {known.id} has not ended, and its hosts need their files; stop it first by 'hybridnb cancel {known.id}'")
+    names = dict.fromkeys(attempt.host for attempts in known.attempts.values() for attempt in attempts)
+    return {name: engine.hosts.get(name, Path(known.folder)) for name in names}
+
+
+def clean(run: str, hosts: Mapping[str, Host]) -> dict[str, int]:
+    """Remove what a run left on these hosts; return how many bytes that freed on each. It may take a while: call it beside the engine."""
+    name = store.find(run).name
+    return {place: host.clean(name) for place, host in hosts.items()}
 
 
 # -- which run ------------------------------------------------------------------------------------------------------------

@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _BEYOND = 1 << 30  # where no text is: what Windows locks, nobody else can read
+
+    def _take(fd: int) -> None:
+        os.lseek(fd, _BEYOND, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError as error:  # EACCES on Windows, nothing on Wine
+            raise BlockingIOError(errno.EWOULDBLOCK, "it is locked") from error
+
+    def _try(fd: int) -> None:
+        _take(fd)
+        _give(fd)
+
+    def _give(fd: int) -> None:
+        os.lseek(fd, _BEYOND, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _take(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _try(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def _give(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 class Lock:
@@ -24,7 +56,7 @@ class Lock:
         """Take the lock if it is free; raise OSError when the file cannot be written or locked at all."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(fd)
         except OSError as error:
             os.close(fd)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
@@ -33,13 +65,14 @@ class Lock:
         self._fd = fd
         with suppress(OSError):  # the disk is full: the lock holds without its text
             os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.write(fd, f"{socket.gethostname()} {os.getpid()}\n".encode())
         return True
 
     def release(self) -> None:
         """Give the lock back; without effect when it is not held."""
         if self._fd is not None:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # a process that is just being started may have the descriptor as well
+            _give(self._fd)  # a process that is just being started may have the descriptor as well
             os.close(self._fd)
             self._fd = None
 
@@ -59,7 +92,7 @@ class Lock:
         except OSError:
             return False
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _try(fd)
         except OSError:
             return True
         finally:

@@ -44,8 +44,9 @@ class Counting(LocalTransport):
 class Site:
     """A folder on a cluster, and the host object that speaks to it."""
 
-    def __init__(self, folder: Path, slurm: Slurm) -> None:
-        self.folder, self.slurm = folder, slurm
+    def __init__(self, folder: Path, slurm: Slurm, *, own: bool = True) -> None:
+        """With `own`, the jobs' folders are as on a far host; else as in a run's folder on this machine."""
+        self.folder, self.slurm, self.own = folder, slurm, own
         self.work = folder / "work"
         self.work.mkdir(parents=True)
         self.clock = Clock()
@@ -64,15 +65,15 @@ class Site:
     def job(self, number: int, script: str, *after: tuple[int, Kind], token: str = "", **fields: Any) -> Submission:
         edges = tuple((key(RUN, parent, 1), Dependency(f"j{parent}", kind)) for parent, kind in after)
         job = Job(f"j{number}", script=script, after=tuple(edge for _, edge in edges), **fields)
-        folder = str(self.folder / "runs" / RUN / str(number))
+        folder = str(self.folder / "runs" / RUN / (str(number) if self.own else f"jobs/j{number}"))
         text = f"#!/bin/sh\n{script}\n"
-        return Submission(RUN, job, number, 1, token or os.urandom(8).hex(), folder, text, after=edges, work=str(self.work))
+        return Submission(
+            RUN, job, number, 1, token or os.urandom(8).hex(), folder, text, after=edges, work=str(self.work), own=self.own
+        )
 
     def step(self) -> None:
-        try:
-            self.host.tend()
-        except HostError as error:
-            self.troubles.append(str(error))
+        self.host.tend()
+        self.troubles.append(self.host.problem)
         self.reports += self.host.hear()
         time.sleep(0.02)  # the rest that the thread around it has, between two calls
 
@@ -103,8 +104,11 @@ class Site:
     def states(self, *numbers: int) -> list[State | str]:
         return [report.what for report in self.ends(*numbers).values()]
 
+    def place(self, number: int, attempt: int = 1) -> Path:
+        return self.folder / "runs" / RUN / (str(number) if self.own else f"jobs/j{number}") / str(attempt)
+
     def file(self, number: int, name: str, attempt: int = 1) -> str:
-        return (self.folder / "runs" / RUN / str(number) / str(attempt) / name).read_text()
+        return (self.place(number, attempt) / name).read_text()
 
     def says(self, name: str) -> list[str]:
         path = self.work / name
@@ -130,10 +134,10 @@ def site(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return at(slurm, tmp_path / "it's a $place 100% ours", monkeypatch)
 
 
-def at(slurm: Slurm, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def at(slurm: Slurm, folder: Path, monkeypatch: pytest.MonkeyPatch, *, own: bool = True) -> Site:
     for name, value in slurm.env.items():
         monkeypatch.setenv(name, value)
-    return Site(folder, slurm)
+    return Site(folder, slurm, own=own)
 
 
 @pytest.fixture
@@ -181,7 +185,9 @@ def test_jobs_are_given_their_resources_and_nothing_of_an_outer_job(site: Site, 
     monkeypatch.setenv("SLURM_CPU_BIND", "leaked")
     monkeypatch.setenv("SLURM_MEM_PER_CPU", "1")
     resources = Resources(time="10", cpus_per_task=2, ntasks=2, nodes=1, mem="100M", partition="main", sbatch=("--nice=3",))
-    script = 'echo "$SLURM_CPUS_PER_TASK $SLURM_NTASKS $SLURM_MEM_PER_NODE $SLURM_JOB_PARTITION [$SLURM_CPU_BIND$SLURM_MEM_PER_CPU]"'
+    script = (
+        'echo "$SLURM_CPUS_PER_TASK $SLURM_NTASKS $SLURM_MEM_PER_NODE $SLURM_JOB_PARTITION [$SLURM_CPU_BIND$SLURM_MEM_PER_CPU]"'
+    )
     site.host.submit([site.job(1, f"{script}; scontrol show job $SLURM_JOB_ID", resources=resources)])
     assert site.states(1) == [State.DONE]
     shown = site.file(1, "out")
@@ -210,7 +216,12 @@ def test_what_slurm_refuses_for_good_fails_with_its_words_and_what_waits_for_it_
 
 
 def test_a_job_that_may_never_start_shows_why(site: Site) -> None:
-    site.host.submit([site.job(1, "true", resources=Resources(time="5", partition="short")), site.job(2, "true", resources=Resources(sbatch=("--hold",)))])
+    site.host.submit(
+        [
+            site.job(1, "true", resources=Resources(time="5", partition="short")),
+            site.job(2, "true", resources=Resources(sbatch=("--hold",))),
+        ]
+    )
     site.until(lambda: "limit" in "".join(r.reason for r in site.of(1)), "the partition's limit")
     site.until(lambda: "scontrol release" in "".join(r.reason for r in site.of(2)), "the hold")
     site.host.cancel([key(RUN, 1, 1), key(RUN, 2, 1)])
@@ -221,7 +232,9 @@ def test_a_job_that_may_never_start_shows_why(site: Site) -> None:
 def test_the_time_limit_is_told_as_such_also_when_the_script_ends_in_order(site: Site) -> None:
     polite = "trap 'exit 0' TERM; sleep 300 & wait"
     limit = Resources(partition="short")
-    site.host.submit([site.job(1, "sleep 300", resources=limit), site.job(2, polite, resources=limit), site.job(3, "true", (1, OK))])
+    site.host.submit(
+        [site.job(1, "sleep 300", resources=limit), site.job(2, polite, resources=limit), site.job(3, "true", (1, OK))]
+    )
     site.until(lambda: site.of(1, State.RUNNING) and site.of(2, State.RUNNING))
     end = time.monotonic() + 200
     while len(site.queue()) > 1 and time.monotonic() < end:  # a minute, at least
@@ -286,7 +299,11 @@ def test_edges_hold_natively_and_what_can_never_run_is_skipped(site: Site) -> No
     site.until(lambda: not site.queue(), "an empty queue")
 
 
-def test_a_graph_goes_on_without_us_and_is_told_to_whoever_comes_back(site: Site) -> None:
+@pytest.mark.parametrize("own", [True, False], ids=["far", "near"])
+def test_a_graph_goes_on_without_us_and_is_told_to_whoever_comes_back(
+    own: bool, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = at(slurm, tmp_path / "it's here", monkeypatch, own=own)
     jobs = [
         site.job(1, "sleep 1; echo 1 >>order"),
         site.job(2, "echo 2 >>order; [ -e twice ] || { : >twice; exit 7; }", (1, OK), retries=2),
@@ -316,7 +333,9 @@ def test_a_graph_goes_on_without_us_and_is_told_to_whoever_comes_back(site: Site
 
 
 def test_retries_happen_in_the_same_allocation_each_in_its_own_folder(site: Site) -> None:
-    site.host.submit([site.job(1, "echo try $HYBRIDNB_ATTEMPT; exit $((3 - HYBRIDNB_ATTEMPT))", retries=3), site.job(2, "true", (1, OK))])
+    site.host.submit(
+        [site.job(1, "echo try $HYBRIDNB_ATTEMPT; exit $((3 - HYBRIDNB_ATTEMPT))", retries=3), site.job(2, "true", (1, OK))]
+    )
     assert site.states(1, 2) == [State.DONE, State.DONE]
     assert [r.attempt for r in site.of(1, State.FAILED)] == [1, 2]
     assert [site.file(1, "out", attempt) for attempt in (1, 2, 3)] == ["try 1\n", "try 2\n", "try 3\n"]
@@ -328,10 +347,10 @@ def test_a_child_does_not_run_though_slurm_lets_it(site: Site) -> None:
     """A child ran though its parent failed (desispec#1727): Slurm takes a parent that it has forgotten for a satisfied edge."""
     jobs = [site.job(1, "sleep 2; exit 1"), site.job(2, "echo 2 >>ran", (1, OK))]
     site.host.submit(jobs)
-    (site.folder / "runs" / RUN / "1" / "1" / "kids").unlink()  # else the parent sees to it
+    (site.place(1) / "kids").unlink()  # else the parent sees to it
     child = next(r.native_id for r in site.host.hear() if r.key == key(RUN, 2, 1) and r.native_id)
     end = time.monotonic() + DEADLINE
-    while not (site.folder / "runs" / RUN / "1" / "1" / "end").exists():
+    while not (site.place(1) / "end").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
     assert site.slurm.run("scontrol", "update", f"JobId={child}", "Dependency=").returncode == 0
@@ -491,7 +510,7 @@ def test_a_controller_that_forgets_a_fresh_job_leaves_it_done_or_lost_and_never_
     site.wait(1, State.RUNNING)
     site.slurm.kill("slurmctld")
     site.slurm.start("slurmctld")
-    site.until(lambda: (site.folder / "runs" / RUN / "1" / "1" / "rc").exists())
+    site.until(lambda: (site.place(1) / "rc").exists())
     end = time.monotonic() + 40
     while time.monotonic() < end and len({r.key for r in site.reports if isinstance(r.what, State) and r.what.final}) < 2:
         site.clock.ahead += 2
@@ -546,10 +565,18 @@ def test_limits_of_a_site_are_learnt(slurms: Callable[..., Slurm], tmp_path: Pat
 
 
 # -- accounting ----------------------------------------------------------------------------------------------------------
-def test_accounting_tells_of_what_left_the_queue(slurms: Callable[..., Slurm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accounting_tells_of_what_left_the_queue(
+    slurms: Callable[..., Slurm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A job left squeue between two looks (Parsl#1588)."""
     site = at(slurms(dbd=True, conf={"MinJobAge": "2"}), tmp_path / "site", monkeypatch)
-    site.host.submit([site.job(1, "kill -9 $PPID $(ps -o ppid= -p $PPID)"), site.job(2, "exit 4"), site.job(3, "sleep 300", resources=Resources(nodes=1))])
+    site.host.submit(
+        [
+            site.job(1, "kill -9 $PPID $(ps -o ppid= -p $PPID)"),
+            site.job(2, "exit 4"),
+            site.job(3, "sleep 300", resources=Resources(nodes=1)),
+        ]
+    )
     site.wait(3, State.RUNNING)
     site.slurm.run("scancel", "--signal=KILL", "--full", site.native(3))
     gone = ["squeue", "-h", "-t", "all"]

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -614,8 +615,13 @@ def test_what_unpacks_to_much_more_than_was_announced_is_not_unpacked(folder: Pa
     packer = zlib.compressobj(9, wbits=31)
     bomb = b"z" + b"".join(packer.compress(bytes(MIB)) for _ in range(500)) + packer.flush()
     host = Liar(listing("out", size=1000), bomb)
-    with pytest.raises(HostError, match="changes while it is being fetched"):
-        brought(host, "/work", ["out"], folder)
+    tracemalloc.start()
+    try:
+        with pytest.raises(HostError, match="changes while it is being fetched"):
+            brought(host, "/work", ["out"], folder)
+        assert tracemalloc.get_traced_memory()[1] < 20 * MIB
+    finally:
+        tracemalloc.stop()
     assert held(folder.parent) == {}
 
 

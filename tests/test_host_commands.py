@@ -54,6 +54,17 @@ def test_a_workflow_is_checked_with_the_hosts_beside_it(folder: Path) -> None:
     assert "hosts.yaml:2: slots of host 'mine': expected 1 or more" in hybridnb("check", file, status=2).stderr
 
 
+def test_two_workflows_mean_different_hosts_by_one_name(folder: Path, home: Path) -> None:
+    (home / "hosts.yaml").write_text("hosts:\n  box: {setup: export MARK=user}\n")
+    (folder / "mine").mkdir()
+    (folder / "mine/hosts.yaml").write_text("hosts:\n  box: {setup: [export MARK=mine, true], shell: bash}\n")
+    for name in ("", "mine"):
+        file = folder / name / "flow.yaml"
+        file.write_text("jobs:\n  a: {host: box, script: echo $MARK >mark}\n")
+        hybridnb("run", file)
+    assert [(folder / name / "mark").read_text() for name in ("", "mine")] == ["user\n", "mine\n"]
+
+
 def test_a_host_is_added_with_all_that_can_be_said(home: Path) -> None:
     words = ["--address", "r.edu", "--user", "ab1cd", "--port", "2222", "--identity", "~/.ssh/id", "--scheduler", "slurm"]
     words += ["--directory", "/scratch/me", "--slots", "100", "--shell", "bash -l", "--setup", "module load x", "--setup", "true"]

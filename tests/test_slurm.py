@@ -285,5 +285,7 @@ def test_a_refusal_for_good_is_told_from_one_for_now(text: str) -> None:
 
 
 def test_what_sbatch_says_is_shown_without_its_name() -> None:
-    text = "sbatch: error: invalid partition specified: x sbatch: error: Batch job submission failed: Invalid partition name specified"
+    text = (
+        "sbatch: error: invalid partition specified: x sbatch: error: Batch job submission failed: Invalid partition name specified"
+    )
     assert slurm.said(text) == "invalid partition specified: x; Invalid partition name specified"

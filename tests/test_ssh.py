@@ -165,24 +165,28 @@ def test_receive_returns_what_is_there_without_waiting_for_more(links: Links, se
     assert rest(channel) == b"two"
 
 
-@pytest.mark.parametrize("limit", ["none", "1M"])
-def test_send_returns_when_the_program_has_ended_and_the_connection_lives_on(links: Links, sshd: Sshd, limit: str) -> None:
-    """A word about a channel after its last one makes sshd hang up, also while keys are renewed."""
-    link = links.opened(sshd.up(options=[f"RekeyLimit {limit}"] if limit != "none" else []))
+def send_too_much(link: Link, size: int) -> bytes:
+    """Send more than a program reads that then ends."""
+    channel = start(link, f"head -c {size} >/dev/null; echo enough")
+    for _ in range(30):
+        channel.send(bytes(1 << 16))
+    channel.finish()
+    answer = rest(channel)
+    channel.close()
+    return answer
 
-    def send_too_much(n: int) -> bytes:
-        channel = start(link, f"head -c {n * 20011} >/dev/null; echo enough")
-        for _ in range(30):
-            channel.send(bytes(1 << 16))
-        channel.finish()
-        answer = rest(channel)
-        channel.close()
-        return answer
 
-    work = [in_thread(lambda: {send_too_much(n) for n in range(15)}) for _ in range(4)]
+def send_too_much_at_once(link: Link) -> None:
+    work = [in_thread(lambda: {send_too_much(link, n * 20011) for n in range(15)}) for _ in range(4)]
     for thread, results in work:
         thread.join(60)
         assert results == [{b"enough\n"}]
+
+
+@pytest.mark.parametrize("limit", ["default none", "1M"])
+def test_send_returns_when_the_program_has_ended_and_the_connection_lives_on(links: Links, sshd: Sshd, limit: str) -> None:
+    """A word about a channel after its last one makes sshd hang up."""
+    send_too_much_at_once(links.opened(sshd.up(options=[f"RekeyLimit {limit}"])))
 
 
 def test_close_wakes_whoever_receives(links: Links, server: Server) -> None:
@@ -785,3 +789,9 @@ def test_describe_tells_the_way_of_a_login(ssh: Links, totp_server: Server) -> N
 def test_a_program_that_leads_nowhere_is_quoted(ssh: Links, sshd: Sshd) -> None:
     with pytest.raises(Unreachable, match="no VPN today"):
         ssh.opened(sshd.up(client=["ProxyCommand echo no VPN today >&2"]))
+
+
+def test_channels_may_end_while_we_renew_the_keys(ssh: Links, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that renews them must not wait for itself; else this happens each 512 MiB."""
+    monkeypatch.setattr("paramiko.packet.Packetizer.REKEY_BYTES", MIB)
+    send_too_much_at_once(ssh.opened(server))

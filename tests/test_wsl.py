@@ -264,7 +264,7 @@ def test_what_nobody_reads_makes_the_program_wait_and_closing_wakes_who_sends(wi
     link = make()
     link.open()
     loud = link.channel()
-    loud.send(b"while :; do head -c 1000000 /dev/zero; echo x >>/tmp/written; done\n")
+    loud.send(b"while :; do head -c 100000 /dev/zero; echo x >>/tmp/written; done\n")
     written = windows.folder / "Debian/tmp/written"
     until(written.exists)
     assert loud.receive(DEADLINE)
@@ -281,7 +281,7 @@ def test_what_nobody_reads_makes_the_program_wait_and_closing_wakes_who_sends(wi
 
     threading.Thread(target=send, daemon=True).start()
     assert not failed.wait(0.5)
-    assert written.stat().st_size < 100, "it runs ahead of nobody's reading"
+    assert written.stat().st_size < 200, "it runs ahead of nobody's reading"
     deaf.close()
     assert failed.wait(DEADLINE)
 

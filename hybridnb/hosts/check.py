@@ -16,6 +16,8 @@ from typing import Any
 
 from .. import home
 from ..errors import HostError, HybridnbError, Refused, Unreachable
+from ..model import Resources
+from . import slurm
 from .config import Hosts, plain
 from .far import FarHost
 from .local import LocalTransport
@@ -29,9 +31,12 @@ _REPLACED = {"setsid": "", "flock": "", "sha256sum": "shasum openssl", "base64":
 _NEEDED = ("tar", "gzip")
 
 _SHELL = 'echo "${SHELL:-/bin/sh}"; uname -srm; uname -n'
-_SETUP = (
-    'lines=$1; shift; [ $# -gt 0 ] || set -- "$(command -v bash || command -v sh)"; "$@" -c "$lines" 2>&1 >/dev/null </dev/null'
-)
+_SETUP = """
+lines=$1; shift
+[ $# -gt 0 ] || set -- "$(command -v bash || command -v sh)"
+said=$("$@" -c "$lines" 2>&1 >/dev/null </dev/null) || { code=$?; echo "${said:-exit code $code}" >&2; exit "$code"; }
+printf %s "$said"
+"""
 _DIRECTORY = """
 case $1 in /*) d=$1 ;; "~" | "~/"*) d=$HOME${1#"~"} ;; *) d=$HOME/$1 ;; esac
 mkdir -p "$d" && cd "$d" && : >".hybridnb-$$" && rm ".hybridnb-$$" || exit 1
@@ -41,7 +46,7 @@ _TOOLS = 'for tool; do command -v "$tool" >/dev/null 2>&1 || echo "$tool"; done'
 _SLURM = "sbatch --version && command -v squeue scancel scontrol >/dev/null"
 _LIMITS = r"""
 config=$(scontrol show config) && partitions=$(sinfo -h -o 'partition %P %a %l %D') || exit 1
-printf '%s\n' "$config" | sed -n 's/^\(MaxArraySize\|MaxJobCount\) *= */\1 /p'
+printf '%s\n' "$config" | sed -n -e 's/^\(MaxArraySize\) *= */\1 /p' -e 's/^\(MaxJobCount\) *= */\1 /p'
 printf '%s\n' "$partitions"
 sacctmgr -nP show user "$(id -un)" format=defaultaccount 2>/dev/null | sed 's/^/account /'
 :
@@ -80,13 +85,13 @@ def steps(transport: Transport, entry: Mapping[str, Any], *, connect: Callable[[
                 return
     for what, probe in _probes(entry):
         yield Step(what)
-        step = _step(what, lambda probe=probe: probe(transport, entry))  # type: ignore[misc]
+        step = _step(transport.name, what, lambda probe=probe: probe(transport, entry))  # type: ignore[misc]
         yield step
         if not step.ok and what == "shell":
             return
 
 
-def _step(what: str, probe: Callable[[], Found]) -> Step:
+def _step(host: str, what: str, probe: Callable[[], Found]) -> Step:
     began = time.monotonic()
     try:
         told, advice = probe()
@@ -94,7 +99,7 @@ def _step(what: str, probe: Callable[[], Found]) -> Step:
     except _Wrong as wrong:
         told, advice, ok = *wrong.args, False
     except HybridnbError as error:
-        told, advice, ok = str(error), "", False
+        told, advice, ok = _brief(host, error), "", False
     took = time.monotonic() - began
     return Step(what, told, ok=ok, seconds=took, advice=advice if ok else advice or _ADVICE.get(what, ""))
 
@@ -128,20 +133,20 @@ def _reach(transport: ShellTransport, entry: Mapping[str, Any], connect: Callabl
     by_ssh = entry["transport"] in ("ssh", "openssh")
     if by_ssh:
         yield Step("name")
-        yield _step("name", lambda: _name(transport.name, entry))
+        yield _step(transport.name, "name", lambda: _name(transport.name, entry))
     yield Step("connection")
     began = time.monotonic()
     try:
         connect()
     except (Unreachable, Refused) as error:
-        what = "login" if isinstance(error, Refused) else "connection"
+        what = "host key" if "host key" in str(error) else "login" if isinstance(error, Refused) and entry["transport"] != "wsl" else "connection"
         by_hand = f"to see more, log in by hand: ssh {_by_hand(transport.name, entry)}" if by_ssh else ""
-        yield Step(what, str(error), ok=False, seconds=time.monotonic() - began, advice=by_hand)
+        yield Step(what, _brief(transport.name, error), ok=False, seconds=time.monotonic() - began, advice=by_hand)
         return
     except HostError as error:
         if not transport.alive:  # there was a connection, and no shell at its end
             yield from _reached(transport.link.describe(), time.monotonic() - began)
-            yield Step("shell", str(error), ok=False, advice="log in by hand and mend the start-up files there")
+            yield Step("shell", _brief(transport.name, error), ok=False, advice="log in by hand and mend the start-up files there")
             return
     yield from _reached(transport.link.describe(), time.monotonic() - began)
 
@@ -169,12 +174,18 @@ def _reached(about: Mapping[str, object], seconds: float) -> Iterator[Step]:
     key, way, login = said.pop("host key", ""), said.pop("way", ""), said.pop("login", "")
     if login:
         said = {name: value for name, value in said.items() if name not in ("address", "port", "user")}
-    told = ", ".join(value if name in ("distro", "server") else f"{name} {value}" for name, value in said.items())
-    yield Step("connection", told, ok=True, seconds=seconds)
+    words = {"distro": "{}", "server": "{}", "hops": "through {}"}
+    told = ", ".join(words.get(name, f"{name} {{}}").format(value) for name, value in said.items())
+    yield Step("connection", told or "open", ok=True, seconds=seconds)
     if key:
         yield Step("host key", key, ok=True)
     if login:
         yield Step("login", f"{login} by {way}", ok=True)
+
+
+def _brief(host: str, error: HybridnbError) -> str:
+    """Leave out which host it is."""
+    return str(error).removeprefix(f"host '{host}': ")
 
 
 def _by_hand(name: str, entry: Mapping[str, Any]) -> str:
@@ -203,7 +214,7 @@ def _setup(transport: Transport, entry: Mapping[str, Any]) -> Found:
 
 
 def _directory(transport: Transport, entry: Mapping[str, Any]) -> Found:
-    wanted = str(home.state()) if plain(entry) else entry.get("directory", ".hybridnb")
+    wanted = entry.get("directory", str(home.state()) if transport.near else ".hybridnb")
     path, _, room = transport.run(_DIRECTORY, wanted).partition("\n")
     found = re.search(r"\s(\d+)\s+\d+%\s", room) or re.search(r"\s\d+\s+\d+\s+(\d+)\s", room)
     if not found:
@@ -266,8 +277,10 @@ def _limits(transport: Transport, entry: Mapping[str, Any]) -> Found:
     ]
     accounts = [line[1] for line in told if line[0] == "account" and line[1:]]
     limits = [f"{line[0]} {line[1]}" for line in told if line[0].startswith("Max") and line[1:]]
-    wanted = getattr(entry.get("resources"), "partition", None)
-    for name in wanted.split(",") if wanted else ():
+    asked = entry.get("resources", Resources())
+    if refused := slurm.refused(asked):
+        raise _Wrong(refused, "correct 'resources' in hosts.yaml")
+    for name in asked.partition.split(",") if asked.partition else ():
         if name not in {known.rstrip("*") for known in partitions}:
             raise _Wrong(f"there is no partition '{name}'; there are {', '.join(partitions)}", "correct 'resources' in hosts.yaml")
     parts = [f"partitions {', '.join(words)}", *limits, f"default account {accounts[0]}" if accounts else ""]

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 from shlex import quote
 
 from ..errors import HostError
 from ..run import State
 from . import slurm
 from .attempts import Report, Submission
+from .conversation import Conversation
 from .slurm import Answer, Row, Told
-from .ticket import Outcome, Ticket
+from .ticket import Outcome, Ticket, run_folder
 from .transport import File, Transport
 from .unit import LARGEST, files, gather, order
 from .verdict import Silence, Verdict
 
-_PROGRAMS = {name: Path(__file__).with_name(name).read_bytes() for name in ("cluster.sh", "batch.sh", "wrap.sh")}
-_DIGEST = f"{zlib.crc32(b''.join(_PROGRAMS.values())):08x}"
 _NO_SBATCH = "there is no sbatch on its PATH: is it a login node of Slurm? If not, give it another scheduler"
-_HELP = 'programs=$1 patience=$2; . "$1/cluster.sh" || exit; scrub; eval "$(cat)"; exit 0'
-_WINDOW = 1000  # attempts in the hands of Slurm, when nothing is said of slots
-_ACKNOWLEDGED = 2000  # events in one conversation
+_WINDOW = 1000  # attempts in Slurm's hands at once, if nobody chose a number
 _INQUIRIES = 500  # ids in one call of sacct
 _OFTEN, _SELDOM, _WATCHED = 0.3, 30.0, 5.0  # seconds between two looks at the events
 _ASK, _ASK_SELDOM = 2.0, 60.0  # seconds between two calls of squeue
@@ -46,17 +41,16 @@ class ClusterHost:
         wake: Callable[[], None],
         backoff: int = 1,
         grace: float = 10,
-        patience: float = _PATIENCE,
+        patience: int = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.watched = False  # is a person looking?
         self.limit(slots=slots, grace=grace)
         self._transport = transport
-        self._programs = f"{directory}/runner/{name}-{_DIGEST}"
+        self._conversation = Conversation(transport, f"{directory}/runner/{name}", patience=patience)
         self._wake = wake
         self._backoff = backoff
-        self._patience = str(int(patience))
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
         self._open: dict[str, Ticket] = {}  # those that have not ended
@@ -65,14 +59,13 @@ class ClusterHost:
         self._children: dict[str, list[str]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._runs: dict[str, str] = {}  # folders, by the beginning of the keys
-        self._deeds: list[str] = []  # for the next conversation
-        self._read: list[str] = []  # events that can be removed
         self._reports: list[Report] = []
         self._config: dict[str, str] = {}
         self._array = self._largest = LARGEST  # tasks of an array: what may be tried now, what the site allows
         self._full: set[object] = set()  # kinds of units of which Slurm took no more
         self._accounting = True
-        self._trouble = ""
+        self.problem = ""  # why Slurm itself does not answer, for a person
+        self._failed = ""  # why the last conversation did not do what it was for
         self.reset()
 
     def __repr__(self) -> str:
@@ -80,9 +73,8 @@ class ClusterHost:
 
     def reset(self) -> None:
         """Take nothing for granted that a lost connection may have swallowed."""
-        self._prepared = False
-        now = self._clock()
-        self._changed = now
+        self._conversation.reset()
+        self._changed = self._clock()
         self._looked = self._asked = self._tried = -_ASK_SELDOM
         self._pause, self._question = _TRY, _ASK
 
@@ -92,36 +84,65 @@ class ClusterHost:
         self._grace = grace
 
     # -- handing over ---------------------------------------------------------------------------------------------------
-    def submit(self, submissions: Sequence[Submission]) -> None:
+    def submit(self, submissions: Sequence[Submission]) -> bool:
         """See Host. What is above the limit waits; what Slurm refuses for now is tried again by `tend`."""
         for s in submissions:
             ticket = self._tickets.get(s.key)
-            self._runs[s.key.rsplit("_", 2)[0]] = s.folder.rpartition("/")[0]
+            self._runs[s.key.rsplit("_", 2)[0]] = run_folder(s)
             if ticket is None or ticket.ended:
                 ticket = self._tickets[s.key] = self._open[s.key] = Ticket(s)
                 for parent, _ in s.after:
                     self._children.setdefault(parent, []).append(s.key)
             self._waiting[s.key] = ticket
-        self._hand_over({s.key for s in submissions})
-        self._complain()
+        try:
+            self._hand_over(
+                {s.key for s in submissions}, [f for s in submissions if not s.known for f in files(s, grace=self._grace)]
+            )
+        except HostError:
+            for s in submissions:  # their files may not be there
+                self._waiting.pop(s.key, None)
+            raise
+        if self._failed:
+            raise HostError(self._failed)
+        return True
 
-    def _hand_over(self, fresh: Iterable[str] = ()) -> None:
+    def _learn(self, needed: Iterable[File]) -> None:
+        """Ask for the limits of the site."""
+        self._converse("config\n", files=needed)
+        config, self._config = self._config, {}
+        if "none" in config:
+            raise HostError(f"host '{self.name}': {_NO_SBATCH}")
+        if size := config.get("MaxArraySize", ""):
+            self._array = self._largest = max(1, min(LARGEST, int(size) - 1))
+        if "down" not in config:
+            self._config = config
+
+    def _hand_over(self, fresh: Iterable[str] = (), needed: Iterable[File] = ()) -> None:
         """Submit as many as may be; of all others that are new here, ask whether the host knows them already."""
-        self._prepare()
-        self._tried = self._clock()
+        self._tried, self._failed = self._clock(), ""
+        self._pause = min(2 * self._pause, _TRY_SELDOM)
+        if not self._config:
+            self._learn(needed)
+            needed = ()
+        if self._failed:
+            for ticket in self._waiting.values():
+                ticket.wait("not submitted yet: Slurm's controller cannot be reached")
+            self._bring()
+            return
         unknown = set(fresh)
         while portion := self._portion():
-            before, size, asked = len(self._waiting), self._array, [t for unit in portion for t in unit]
-            unknown.difference_update(t.key for t in asked)
-            request = "".join(order(unit, backoff=self._backoff) for unit in portion)
-            self._converse(request, [f for t in asked for f in files(t.submission, grace=self._grace)], timeout=600)
-            if self._trouble or (len(self._waiting) == before and self._array == size):
+            before, size = len(self._waiting), self._array
+            unknown.difference_update(t.key for unit in portion for t in unit)
+            self._converse("".join(order(unit, backoff=self._backoff) for unit in portion), files=needed, timeout=600)
+            needed = ()
+            if self._failed or (len(self._waiting) == before and self._array == size):
                 break
             if self._array == size:
                 self._array = min(2 * size, self._largest)
         if peeks := [t for key, t in self._waiting.items() if key in unknown]:
-            self._converse("".join(f"run={quote(t.run)}; peek {t.key}\n" for t in peeks))
-        self._pause = _TRY if not self._waiting else min(2 * self._pause, _TRY_SELDOM)
+            self._converse("".join(f"{t.place}peek {t.key}\n" for t in peeks), files=needed)
+        if not self._waiting:
+            self._pause = _TRY
 
     def _portion(self) -> list[list[Ticket]]:
         """Choose units from what waits, as many as may be in Slurm's hands."""
@@ -133,7 +154,7 @@ class ClusterHost:
 
     def _refuse(self, ticket: Ticket, reason: str) -> None:
         """Slurm will never take it: an end, of which the host keeps evidence for what waits for it."""
-        self._deeds.append(f"run={quote(ticket.run)}; seize {ticket.key} {ticket.submission.attempt} refused\n")
+        self._conversation.later(f"{ticket.place}seize {ticket.key} {ticket.submission.attempt} refused\n")
         ticket.end(Verdict(State.FAILED, None, reason))
         self._ended(ticket, State.FAILED)
 
@@ -149,15 +170,15 @@ class ClusterHost:
     def _stop(self, word: str, keys: Iterable[str]) -> None:
         chosen = [t for key in keys if (t := self._open.get(key))]
         if chosen:
-            self._prepare()
             self._converse("".join(self._stopping(word, t) for t in chosen) + "halt\n", timeout=300)
             for ticket in chosen:
                 self._waiting.pop(ticket.key, None)
             self._changed, self._looked = self._clock(), -_ASK_SELDOM
-        self._complain()
+            if self._failed:  # what had not begun never will; the others are still to be told
+                raise HostError(self._failed)
 
     def _stopping(self, word: str, ticket: Ticket) -> str:
-        return f"run={quote(ticket.run)}; stop {word} {ticket.key} {ticket.attempt} {ticket.native or '-'}\n"
+        return f"{ticket.place}stop {word} {ticket.key} {ticket.attempt} {ticket.native or '-'}\n"
 
     # -- looking --------------------------------------------------------------------------------------------------------
     def tend(self) -> None:
@@ -168,10 +189,8 @@ class ClusterHost:
         quiet = now - self._changed
         if self._open and now - self._looked >= min(max(quiet / 20, _OFTEN), _WATCHED if self.watched else _SELDOM):
             self._look(now)
-        self._complain()
 
     def _look(self, now: float) -> None:
-        self._prepare()
         self._looked = now
         since = now - self._asked
         ask = "always" if since >= self._question else "ends" if since >= _ASK else "never"
@@ -202,23 +221,24 @@ class ClusterHost:
         if now - before >= _ASK and any(t.evidence for t in self._open.values()):
             self._question = _SOON
         if failure is not None:
-            self._trouble = f"host '{self.name}': Slurm cannot be asked now: {failure}"
+            self._trouble(f"Slurm cannot be asked now: {failure}")
             for ticket in self._open.values():
                 ticket.unasked()
             return
+        self.problem = ""
         rows: dict[tuple[str, int], list[Row]] = {}
         for row in slurm.queue(text):
             rows.setdefault((row.name, row.index), []).append(row)
         for ticket in self._open.values():
             if ticket.native:
-                ticket.see(slurm.chosen(rows.get(ticket.place, ()), ticket.native), now, asked=asked)
+                ticket.see(slurm.chosen(rows.get(ticket.name, ()), ticket.native), now, asked=asked)
                 self._look_up(ticket)
 
     def _look_up(self, ticket: Ticket) -> None:
         """Slurm found that it can never run. We know better, or it is skipped."""
         stuck = isinstance(ticket.queued, Row) and ticket.queued.reason == "DependencyNeverSatisfied"
         if stuck and not self._skip(ticket) and all(parent not in self._open for parent, _ in ticket.submission.after):
-            self._deeds.append(f"scontrol update JobId={ticket.native} Dependency= >/dev/null 2>&1\n")
+            self._conversation.later(f"scontrol update JobId={ticket.native} Dependency= >/dev/null 2>&1\n")
 
     def _heed_accounts(self, text: str, asked: list[Ticket]) -> None:
         """Take sacct's answer in. A number may be an earlier job's: the name decides."""
@@ -226,7 +246,7 @@ class ClusterHost:
         self._accounting = not (failure and "disabled" in failure)
         rows = {(row.name, row.index): row for row in slurm.accounts(text)}
         for ticket in asked:
-            ticket.inquire(Silence.UNASKED if failure is not None else rows.get(ticket.place, Silence.ABSENT), now)
+            ticket.inquire(Silence.UNASKED if failure is not None else rows.get(ticket.name, Silence.ABSENT), now)
 
     def _conclude(self) -> None:
         """End what is proven to have ended, and leave evidence on the host where there was none."""
@@ -238,7 +258,7 @@ class ClusterHost:
                 word = ticket.queued.state if isinstance(ticket.queued, Row) else "lost"
                 word = ticket.accounted.state if isinstance(ticket.accounted, Row) else word
                 code = 75 if verdict.exit_code is None else verdict.exit_code
-                self._deeds.append(f"run={quote(ticket.run)}; leave {ticket.key} {ticket.attempt} {code} {word}\n")
+                self._conversation.later(f"{ticket.place}leave {ticket.key} {ticket.attempt} {code} {word}\n")
             self._ended(ticket, verdict.what)
 
     def _ended(self, ticket: Ticket, what: State | str) -> None:
@@ -257,7 +277,7 @@ class ClusterHost:
         """Have it skipped if a parent has ended otherwise than asked."""
         doomed = any((end := self._outcomes.get(parent)) and end.doom(edge.kind) for parent, edge in ticket.submission.after)
         if doomed:
-            self._deeds.append(self._stopping("skipped", ticket) + "halt; ids='' names=''\n")
+            self._conversation.later(self._stopping("skipped", ticket) + "halt; ids='' names=''\n")
         return doomed
 
     # -- what else a host does ------------------------------------------------------------------------------------------
@@ -281,7 +301,8 @@ class ClusterHost:
 
     def facts(self) -> dict[str, object]:
         """See Host."""
-        self._prepare()
+        if not self._config:
+            self._learn(())
         told = {"slurm": "SLURM_VERSION", "cluster": "ClusterName", "largest_array": "MaxArraySize", "most_jobs": "MaxJobCount"}
         return {"slots": self.slots, **self._transport.facts(), **{name: self._config.get(key) for name, key in told.items()}}
 
@@ -290,35 +311,10 @@ class ClusterHost:
         self._transport.close()
 
     # -- conversations --------------------------------------------------------------------------------------------------
-    def _prepare(self) -> None:
-        """Bring the programs there, and learn the site's limits, once for each connection."""
-        if self._prepared:
-            return
-        self._transport.put(File(f"{self._programs}/{program}", text) for program, text in _PROGRAMS.items())
-        self._prepared = True
-        if not self._config:
-            self._converse("config\n")
-            config, self._config = self._config, {}
-            if wrong := next((config[name] for name in ("none", "down") if name in config), None):
-                self._prepared = False
-                what = f"Slurm's controller cannot be reached: {wrong}" if wrong else _NO_SBATCH
-                raise HostError(f"host '{self.name}': {what}")
-            self._config = config
-            if size := self._config.get("MaxArraySize", ""):
-                self._array = self._largest = max(1, min(LARGEST, int(size) - 1))
-
-    def _converse(self, request: str, files: Iterable[File] = (), *, timeout: float = 120) -> str:
-        """Have cluster.sh do what is asked, and all that was left to do; take in what it tells."""
-        deeds, read = self._deeds, self._read[:_ACKNOWLEDGED]
-        remove = "settle <<'END'\n" + "\n".join(read) + "\nEND\n" if read else ""
-        try:
-            text = self._transport.run(
-                _HELP, self._programs, self._patience, input=("".join(deeds) + remove + request).encode(), files=files, timeout=timeout
-            )
-        except HostError:
-            self._prepared = False
-            raise
-        self._deeds, self._read = self._deeds[len(deeds) :], self._read[len(read) :]
+    def _converse(self, request: str, *, files: Iterable[File] = (), timeout: float = 120) -> str:
+        """Say it, and take in what is told."""
+        self._failed = ""
+        text = self._conversation.say(request, files=files, timeout=timeout)
         for answer in slurm.answers(text):
             self._heed(answer)
         now = self._clock()
@@ -332,13 +328,19 @@ class ClusterHost:
         match answer.verb:
             case "config":
                 self._config[words[0]] = answer.text
+                if words[0] == "down":
+                    self._fail(f"Slurm's controller cannot be reached: {answer.text}")
             case "in" if ticket := self._open.get(words[0]):
                 ticket.unit, ticket.index = words[1], int(words[2])
                 self._units.setdefault(words[1], {})[ticket.key] = ticket
             case "kept" if ticket := self._open.get(words[0]):
                 ticket.keep()
             case "scancel":
-                self._trouble = "" if "nvalid job id" in answer.text else f"host '{self.name}': scancel: {' '.join(words)}"
+                if "nvalid job id" not in answer.text:
+                    self._fail(f"{' '.join(words)}")
+            case "gone" if ticket := self._open.get(words[0]):
+                ticket.end(Verdict(State.LOST, None, "its folder was removed on the host"))
+                self._ended(ticket, State.LOST)
             case "id":
                 for ticket in self._unit_of(words[0]):
                     ticket.enter(words[1], array=len(words) > 2)
@@ -357,7 +359,7 @@ class ClusterHost:
         tickets, text = self._unit_of(answer.words[0]), answer.text
         meaning = slurm.refusal(text) if answer.verb == "refused" else slurm.Refusal.LATER
         if answer.verb == "down":
-            self._trouble = f"host '{self.name}': Slurm's controller cannot be reached: {text}"
+            self._fail(f"Slurm's controller cannot be reached: {slurm.said(text)}")
         if meaning is slurm.Refusal.LIMIT:
             self._full.update(t.kind for t in tickets)
             if len(tickets) > 1:
@@ -371,7 +373,7 @@ class ClusterHost:
 
     def _hear(self, told: Told, now: float) -> None:
         if folder := self._runs.get(told.key.rsplit("_", 2)[0]):
-            self._read.append(f"{folder}/events/{told.key}.{told.attempt}.{told.verb}")
+            self._conversation.remove(f"{folder}/events/{told.key}.{told.attempt}.{told.verb}")
         if ticket := self._open.get(told.key):
             self._changed = now
             ticket.hear(told, now)
@@ -387,7 +389,10 @@ class ClusterHost:
         if len(self._reports) > before:
             self._wake()
 
-    def _complain(self) -> None:
-        if trouble := self._trouble:
-            self._trouble = ""
-            raise HostError(trouble)
+    def _fail(self, why: str) -> None:
+        self._trouble(why)
+        self._failed = self.problem
+
+    def _trouble(self, why: str) -> None:
+        self.problem = f"host '{self.name}': {why}"
+        self._wake()

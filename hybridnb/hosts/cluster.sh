@@ -1,5 +1,6 @@
 # cluster.sh: what a Slurm host does for a submitter, and what batch.sh needs of it; sourced, never run.
-#   $programs  the folder of this file        $run  a run's folder there: RUN/NUMBER/ATTEMPT/ are its attempts
+#   $programs  the folder of this file        $run  a run's folder there: RUN/NUMBER/ATTEMPT/ are its attempts, unless
+#     RUN/at/NUMBER  says where else the job's folder is
 #   RUN/units/TOKEN/   a unit: what one sbatch starts under the name hn-TOKEN, an attempt or an array of them
 #     list        a line for each: KEY ATTEMPT RETRIES BACKOFF DEPENDENCIES; a task of an array finds its own by its number
 #     options     what sbatch is given, for eval; "array=array;" first makes it an array. From then on the unit is what it is, and its attempts belong to no other
@@ -10,7 +11,7 @@
 #   ATTEMPT/kids  "KEY KIND" of what waits for it, so that what can never run is skipped while nobody is connected
 #   KEY is …_NUMBER_FIRST, the attempt that was handed over; DEPENDENCIES: "-" or KEY:ok|any|failed,…
 # What is told on standard output: in KEY TOKEN INDEX | id TOKEN ID [array] | refused, later, unsure or down TOKEN WORDS | skipped TOKEN
-#   kept KEY ATTEMPT | config NAME VALUE | scancel WORDS | the lines of events
+#   kept KEY ATTEMPT | gone KEY | config NAME VALUE | scancel WORDS | the lines of events
 
 scrub() { # what an outer job left in the environment would rule our own;  SBATCH_… stay: they are what the user set
   for name in $(env | sed -n 's/^\(SLURM_[A-Za-z0-9_]*\)=.*/\1/p'); do [ "$name" = SLURM_CONF ] || unset "$name"; done
@@ -18,8 +19,15 @@ scrub() { # what an outer job left in the environment would rule our own;  SBATC
 
 # -- folders and evidence ---------------------------------------------------------------------------------------------
 locate() { # KEY: sets first and d, the job's folder
-  first=${1##*_} d=${1%_*}
-  d=$run/${d##*_}/
+  first=${1##*_} number=${1%_*}
+  number=${number##*_}
+  { IFS= read -r d <"$run/at/$number"; } 2>/dev/null || d=$run/$number/
+}
+
+put() { # KEY FOLDER/: the job's folder is that
+  number=${1%_*}
+  number=${number##*_}
+  [ -s "$run/at/$number" ] || { [ -d "$run/at" ] || mkdir -p "$run/at"; echo "$2" >"$run/at/$number"; }
 }
 
 keep() { # FILE TEXT; a full disk delays it
@@ -96,6 +104,7 @@ begin() { # TOKEN: of a unit that may be new
 task() { # KEY ATTEMPT RETRIES BACKOFF DEPENDENCIES: one more for the unit, unless it is known
   peek "$1" && return
   [ -z "$sealed" ] || return 0
+  [ -e "$d$2/spec" ] || { echo "gone $1"; return; }
   count=$((count + 1))
   echo "$token $count" >"$d$2/unit" && echo "$*" >&3 && echo "in $1 $token $count"
 }

@@ -20,7 +20,7 @@ LOGS = ("out", "err")
 WHOLE = 1 << 20  # bytes: what is larger comes by pieces, as one of them is not to hold up the news of all
 PIECE = 1 << 18  # bytes of one log at once
 
-_MOST = 500  # places in one conversation: a shell's list of arguments has an end
+_MOST = 500  # places in one conversation: a program's list of arguments has an end, and busybox's tar takes no other list
 _PLACE = re.compile(r"[\w.-]+/\d+/\d+\Z")
 _HEADER = re.compile(rb"([\w.-]+/\d+/\d+)/(\w[\w.]*) (\d+)\n")
 _LATEST = 1 << 33  # seconds since the epoch: whoever says more does not mean a time
@@ -32,7 +32,8 @@ cd "$1" || exit 1
 set -- $(cat)
 find "$@" {_OURS} -size +{WHOLE // 512} 2>/dev/null
 echo
-find "$@" {_OURS} ! -size +{WHOLE // 512} 2>/dev/null | tar -cf - -T - | gzip -1
+set -- $(find "$@" {_OURS} ! -size +{WHOLE // 512} 2>/dev/null)
+[ $# -eq 0 ] || tar -cf - "$@" | gzip -1
 """
 
 # Exactly as many bytes as were announced, even if the file is cut short meanwhile.
@@ -42,7 +43,7 @@ asked=$(cat)
 files=$(printf '%s\\n' "$asked" | cut -d ' ' -f 1)
 { printf '%s\\n' "$asked"; wc -c $files 2>/dev/null; } | awk -v most="$2" '
   $1 !~ /^[0-9]+$/ { from[$1] = $2; next }
-  ($2 in from) && $1 > from[$2] { n = $1 - from[$2]; print $2, from[$2], n > most ? most : n }
+  ($2 in from) && $1 > from[$2] { n = $1 - from[$2]; print $2, from[$2], (n > most ? most : n) }
 ' | while read -r file from n; do
   echo "$file $n"
   { tail -c +$((from + 1)) "$file"; cat /dev/zero; } 2>/dev/null | head -c "$n"

@@ -89,7 +89,7 @@ class Hosts:
 
     def _make(self, name: str, entry: Entry) -> Host:
         if plain(entry):
-            return PlainHost(name, LocalTransport(name), directory=str(home.state()), wake=lambda: self.wake(), **limits(entry))
+            return _here(name, directory=str(home.state()), wake=lambda: self.wake(), **limits(entry))
         from . import build
 
         return build.far(name, entry, questions=self.questions, wake=lambda: self.wake())
@@ -106,14 +106,24 @@ class Hosts:
         return known[1]
 
 
+def _here(name: str, **more: Any) -> Host:
+    """Make the host that is this machine; without a POSIX shell another runner is its queue."""
+    if os.name != "nt":
+        return PlainHost(name, LocalTransport(name), **more)
+    from .windows import WindowsHost, WindowsTransport
+
+    return WindowsHost(name, WindowsTransport(name), **more)
+
+
 def limits(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return how many attempts a host takes at once (0: as many as it sees fit), and the seconds from the request to stop until the kill."""
     return {"slots": entry.get("slots", cores() if plain(entry) else 0), "grace": entry.get("grace", 10)}
 
 
 def plain(entry: Mapping[str, Any]) -> bool:
-    """Is this the machine itself, without a scheduler?"""
-    return (entry.get("transport", "local"), entry.get("scheduler", "process")) == ("local", "process")
+    """Is this the machine itself, without a scheduler or anything that comes before its jobs?"""
+    here = (entry.get("transport", "local"), entry.get("scheduler", "process")) == ("local", "process")
+    return here and not (entry.get("setup") or entry.get("shell"))
 
 
 def _key(name: str, entry: Entry) -> tuple[str, str]:

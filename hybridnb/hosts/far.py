@@ -20,6 +20,7 @@ from ..model import Resources
 from ..run import State, iso
 from . import files
 from .attempts import Report, Submission
+from .clean import clean
 from .host import Inner
 from .mirror import Mirror
 from .reach import Reach
@@ -69,6 +70,7 @@ class FarHost:
         self._wake = wake
         self._slots, self._grace = 0, 10.0
         self._inner: Inner | None = None
+        self._met = False
         self._held: dict[str, _Held] = {}
         self._cancelled: set[str] = set()
         self._heard: list[Report] = []
@@ -128,7 +130,7 @@ class FarHost:
 
     def facts(self) -> dict[str, object]:
         """Describe the machine, once it is reached; raises Unreachable when that takes long."""
-        if not self._ready.wait(_PATIENCE):
+        if not self._ready.wait(_PATIENCE) or self._closed.is_set():
             raise Unreachable(self.problem or f"host '{self.name}' has not been reached yet")
         return {"slots": self._slots or self.reach.cores, **self.transport.facts()}
 
@@ -141,6 +143,11 @@ class FarHost:
         self._signal.set()
         tried.result()
 
+    def clean(self, run: str) -> int:
+        """See Host."""
+        self.connect()
+        return clean(self.transport, self.reach.directory, run)
+
     def look(self) -> None:
         """Look at once: something has been heard."""
         self._signal.set()
@@ -148,6 +155,7 @@ class FarHost:
     def close(self) -> None:
         """See Host."""
         self._closed.set()
+        self._ready.set()
         self._signal.set()
         self.transport.close()
         if self._thread and self._thread is not threading.current_thread():
@@ -192,7 +200,9 @@ class FarHost:
         """Be connected and do what there is to do, or note why that cannot be."""
         try:
             if self.reach.connect(doubt=doubt):
-                self._greeted()
+                self._met = False
+            if not self._met:
+                self._meet()
             self._answer(None)
             self._work()
         except (HostError, OSError) as error:
@@ -214,11 +224,13 @@ class FarHost:
             tried = self._tried.popleft()
             tried.set_exception(error) if error else tried.set_result(None)
 
-    def _greeted(self) -> None:
+    def _meet(self) -> None:
+        """Begin with what stands there, on a connection that is new."""
         if self._inner is None:
             self._inner = self._make(self.reach.directory)
             self._limit()
         self._inner.reset()
+        self._met = True
         self._ready.set()
 
     def _limit(self) -> None:

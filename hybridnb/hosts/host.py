@@ -59,6 +59,9 @@ class Host(Protocol):
     def facts(self) -> dict[str, object]:
         """Describe the machine."""
 
+    def clean(self, run: str) -> int:
+        """Remove what a run that has ended left there beside its folder at home; return how many bytes that freed."""
+
     def close(self) -> None:
         """Let go of the host; what runs there goes on."""
 
@@ -167,6 +170,10 @@ class PlainHost:
     def facts(self) -> dict[str, object]:
         """See Host."""
         return {"slots": self.slots, **self._transport.facts()}
+
+    def clean(self, run: str) -> int:  # noqa: ARG002
+        """See Host: here everything is in the run's folder."""
+        return 0
 
     def close(self) -> None:
         """See Host."""

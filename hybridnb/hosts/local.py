@@ -18,6 +18,7 @@ from ..errors import HostError
 from .transport import File
 
 _GATHER = 0.01  # seconds: so often, at most, what a host tells wakes this process, which would else take the processor from its jobs
+_BINARY: int = getattr(os, "O_BINARY", 0)  # or Windows writes another line break
 _AGAIN = 0.5  # seconds before another try to follow a file
 
 
@@ -202,7 +203,7 @@ def _made(folder: str) -> bool:
 
 
 def _write(name: str, text: bytes, mode: int) -> None:
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, mode)
     try:
         view = memoryview(text)
         while view:
@@ -234,7 +235,7 @@ def _processor() -> str:
 def _memory() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (ValueError, OSError):
+    except (AttributeError, ValueError, OSError):
         return None
 
 

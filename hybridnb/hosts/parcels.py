@@ -68,7 +68,7 @@ def portions(files: Iterable[AnyFile]) -> Iterator[list[AnyFile]]:
 def claimed(part: str) -> Iterator[bool]:
     """Say whether this part is ours alone while the block lasts: two jobs may name one file."""
     with _lock:
-        mine = True
+        mine = part not in _moving
         _moving.add(part)
     try:
         yield mine

@@ -13,7 +13,7 @@ from typing import IO
 from ..errors import Unreachable
 
 _PIECE = 1 << 18  # bytes
-_AHEAD = 16  # pieces that wait for whoever receives; then the program waits
+_AHEAD = 4 << 20  # bytes that wait for whoever receives; then the program waits
 _WORDS = 4000  # bytes of standard error that are kept: its last ones
 _HIDDEN: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows opens a window for each program otherwise
 
@@ -28,6 +28,7 @@ class Pipe:
         )
         self._host = host
         self._pieces: deque[bytes] = deque()
+        self._waiting = 0  # bytes of them
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self._last = bytearray()
@@ -69,6 +70,7 @@ class Pipe:
             if not self._changed.wait_for(lambda: self._pieces or self._ended or self._closed, timeout):
                 raise TimeoutError
             piece = self._pieces.popleft() if self._pieces and not self._closed else b""
+            self._waiting -= len(piece)
             self._changed.notify_all()
             return piece
 
@@ -96,8 +98,9 @@ class Pipe:
             while (piece := stream.read(_PIECE)) and not self._closed:
                 with self._changed:
                     self._pieces.append(piece)
+                    self._waiting += len(piece)
                     self._changed.notify_all()
-                    self._changed.wait_for(lambda: len(self._pieces) < _AHEAD or self._closed)
+                    self._changed.wait_for(lambda: self._waiting < _AHEAD or self._closed)
         with self._changed:
             self._ended = True
             self._changed.notify_all()

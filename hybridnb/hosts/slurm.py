@@ -182,7 +182,9 @@ def accounts(text: str) -> list[Row]:
         fields = line.split("|")
         if len(fields) == 4 and fields[0].startswith(PREFIX) and (match := re.fullmatch(r"(\d+)(?:_(\d+))?", fields[1])):
             by = fields[2].partition(" by ")[2]
-            rows.append(Row(fields[0], int(match[2] or 1), fields[1], state(fields[2]), f"by user {by}" if by else "", code=fields[3]))
+            rows.append(
+                Row(fields[0], int(match[2] or 1), fields[1], state(fields[2]), f"by user {by}" if by else "", code=fields[3])
+            )
     return rows
 
 
@@ -206,7 +208,7 @@ class Told(NamedTuple):
 class Answer(NamedTuple):
     """What cluster.sh says of a unit or an attempt."""
 
-    verb: str  # in id refused later unsure down skipped kept config scancel
+    verb: str  # in id refused later unsure down skipped kept gone config scancel
     words: tuple[str, ...]
 
     @property
@@ -216,7 +218,7 @@ class Answer(NamedTuple):
 
 
 _VERBS = ("retry", "start", "fail", "end")
-_ANSWERS = ("in", "id", "refused", "later", "unsure", "down", "skipped", "kept", "config", "scancel")
+_ANSWERS = ("in", "id", "refused", "later", "unsure", "down", "skipped", "kept", "gone", "config", "scancel")
 
 
 def told(text: str) -> list[Told]:
@@ -282,7 +284,14 @@ class Refusal(Enum):
     LATER = "later"
 
 
-_LIMITS = ("job submit limit", "QOSMaxSubmit", "AssocMaxSubmit", "MaxSubmitJobs", "Job violates accounting/QOS policy", "job array specification")
+_LIMITS = (
+    "job submit limit",
+    "QOSMaxSubmit",
+    "AssocMaxSubmit",
+    "MaxSubmitJobs",
+    "Job violates accounting/QOS policy",
+    "job array specification",
+)
 _PASSING = (
     "I/O error",
     "temporarily unavailable",

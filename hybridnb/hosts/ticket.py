@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import Enum
+from shlex import quote
 
 from ..model import Kind
 from ..run import State, iso
@@ -57,8 +58,15 @@ class Ticket:
 
     @property
     def run(self) -> str:
-        """The run's folder on the host: jobs are numbers below it."""
-        return self.submission.folder.rpartition("/")[0]
+        """The folder on the host that holds the run's units and events, and most often the jobs, by number."""
+        return run_folder(self.submission)
+
+    @property
+    def place(self) -> str:
+        """Begin a request to cluster.sh about this one."""
+        s = self.submission
+        put = "" if s.own else f"put {s.key} {quote(s.folder + '/')}; "
+        return f"run={quote(self.run)}; {put}"
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -71,7 +79,7 @@ class Ticket:
         return bool(self.native) and not self.ended
 
     @property
-    def place(self) -> tuple[str, int]:
+    def name(self) -> tuple[str, int]:
         """Where rows of squeue and sacct find it."""
         return slurm.PREFIX + self.unit, self.index
 
@@ -192,6 +200,12 @@ class Ticket:
     ) -> None:
         when, number = iso(time.time() if at is None else at), attempt or self.attempt
         self.reports.append(Report(self.key, number, what, when, exit_code, self.native or None, reason, again))
+
+
+def run_folder(submission: Submission) -> str:
+    """Return what a run's folder is on a host: its own there, or beside the jobs of a run that lies on this machine."""
+    folder = submission.folder.rpartition("/")[0]
+    return folder if submission.own else f"{folder.rpartition('/')[0]}/slurm"
 
 
 def _essence(found: Row | Silence) -> object:

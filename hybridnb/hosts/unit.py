@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Set as AbstractSet
 from shlex import quote
 
 from . import slurm
@@ -16,7 +16,7 @@ LARGEST = 1000  # tasks of an array: a site's MaxArraySize is 1001 if nobody cha
 _UNITS = 64  # calls of sbatch in one conversation: a busy controller takes a second for each
 
 
-def gather(tickets: Iterable[Ticket], *, largest: int, full: Set[object] = frozenset()) -> list[list[Ticket]]:
+def gather(tickets: Iterable[Ticket], *, largest: int, full: AbstractSet[object] = frozenset()) -> list[list[Ticket]]:
     """Put them together, for one conversation: those of one run with equal options that wait for the same become an array.
 
     A unit stands where its first attempt stood: so parents stay before their children. Of a kind that is `full` one is enough to ask.
@@ -54,7 +54,7 @@ def order(tickets: list[Ticket], *, backoff: int) -> str:
         log=f"{run}/units/{token}/log",
         array=many,
     )
-    tasks = "".join(slurm.task(t.submission, backoff=backoff) for t in tickets)
+    tasks = "".join(t.place + slurm.task(t.submission, backoff=backoff) for t in tickets)
     return f"run={quote(run)}; begin {token}\n{tasks}send {quote(options)}\n"
 
 

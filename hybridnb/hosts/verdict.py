@@ -14,6 +14,7 @@ SETTLED = 30.0  # seconds that a state must stand which Slurm may still take bac
 LATE = 5.0  # seconds that a shared file system may be late with an exit code
 GONE = 300.0  # seconds of asking without an answer that holds the job, until it is lost
 
+
 class Silence(Enum):
     """What stands in the place of a row: Slurm answered without one, or could not be asked."""
 
@@ -44,7 +45,9 @@ def decide(evidence: Told | None, queued: Row | Silence, accounted: Row | Silenc
         return _without_evidence(queued, row, waited)
     if evidence.word == "killed":
         if row:
-            return Verdict("retry", evidence.code, "queued again by Slurm") if row.phase is Phase.PENDING and waited >= LATE else None
+            return (
+                Verdict("retry", evidence.code, "queued again by Slurm") if row.phase is Phase.PENDING and waited >= LATE else None
+            )
         return judged(evidence) if queued is Silence.ABSENT and waited >= LAST_WORD else None
     unasked = queued is Silence.UNASKED or (queued is Silence.ABSENT and accounted is Silence.UNASKED)
     return judged(evidence) if unasked or waited >= LAST_WORD else None
@@ -96,7 +99,13 @@ def _about_end(row: Row, evidence: Told | None) -> str:
     what = STATES[row.state][2]
     code = _exit_code(row)
     if row.state == "FAILED":
-        what = "it could not be launched" if row.code == "0:53" or "aunch" in row.reason else process.about_exit(code) if code else "it failed"
+        what = (
+            "it could not be launched"
+            if row.code == "0:53" or "aunch" in row.reason
+            else process.about_exit(code)
+            if code
+            else "it failed"
+        )
     detail = ", ".join(dict.fromkeys(word for word in (row.state, row.reason if row.reason != "NonZeroExitCode" else "") if word))
     left = f", though the script ended with {evidence.code}" if evidence and evidence.code == 0 else ""
     return f"{what} ({detail}){left}"

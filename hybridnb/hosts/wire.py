@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -46,7 +47,9 @@ class Wire(paramiko.Transport):
         super().__init__(stream, default_window_size=WINDOW, default_max_packet_size=PACKET)  # type: ignore[arg-type]
         self.hop = hop
         self.process: subprocess.Popen[bytes] | None = None  # a ProxyCommand
-        self.words: IO[bytes] = BytesIO()  # what that says
+        self.words: IO[bytes] = BytesIO()
+        self.said = ""  # what that said, once it has ended
+        self._ending = threading.Lock()
         self.farewell = ""
         self._later: deque[paramiko.Message] = deque()
         self._lately = threading.Lock()
@@ -93,9 +96,15 @@ class Wire(paramiko.Transport):
         """End it without a word, from any thread. Its own thread then wakes whoever waits, and closes the socket."""
         if isinstance(self.sock, socket.socket):
             shut(self.sock)
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self.process:
+            with self._ending:
+                if self.process.poll() is None:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                    self.process.wait()
+                if not self.words.closed:
+                    self.words.seek(0)
+                    self.said = " ".join(self.words.read().decode(errors="replace").split())
+                    self.words.close()
 
     def clear(self) -> None:
         """Leave nothing of it that would keep this process from ending."""
@@ -105,13 +114,6 @@ class Wire(paramiko.Transport):
             self.join(2)
         self.close()
         self.sock.close()
-        self.words.close()
-
-    def heard(self) -> bytes:
-        """End the ProxyCommand, and return what it said."""
-        self.cut()
-        self.words.seek(0)
-        return self.words.read()
 
 
 def shut(stream: socket.socket) -> None:
@@ -151,6 +153,9 @@ def _directly(host: str, hop: Hop, asking: Asking) -> socket.socket:
         except OSError as error:
             stream.close()
             trouble = error
+        except BaseException:
+            stream.close()
+            raise
     raise Unreachable(f"host '{host}': {_at(hop)} {_no_answer(trouble, hop)}") from trouble
 
 
@@ -158,12 +163,16 @@ def _connect(stream: socket.socket, address: object, patience: float, asking: As
     """Connect, and look now and then whether somebody still wants it."""
     stream.settimeout(0)
     deadline = time.monotonic() + patience
-    stream.connect_ex(address)  # type: ignore[arg-type]
-    while not select.select([], [stream], [stream], _SLICE)[1]:
-        asking.check()
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    if trouble := stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+    trouble = stream.connect_ex(address)  # type: ignore[arg-type]
+    if trouble in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+        with selectors.DefaultSelector() as ready:
+            ready.register(stream, selectors.EVENT_WRITE)
+            while not ready.select(_SLICE):
+                asking.check()
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+        trouble = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if trouble:
         raise OSError(trouble, os.strerror(trouble))
     stream.settimeout(None)
 
@@ -182,7 +191,7 @@ def _beside(host: str, hop: Hop) -> Wire:
         raise Refused(f"host '{host}': a ProxyCommand can be used on POSIX systems only; use ProxyJump")
     ours, theirs = socket.socketpair()
     wire = Wire(hop, ours)
-    wire.words = TemporaryFile()  # noqa: SIM115  closed by clear()
+    wire.words = TemporaryFile()  # noqa: SIM115  closed by cut()
     with theirs:
         command = f"exec {hop.command}"
         wire.process = subprocess.Popen(  # noqa: S602  it is the user's own, and a shell's by definition
@@ -287,8 +296,8 @@ def _said(host: str, wire: Wire | None, error: paramiko.SSHException) -> HostErr
 def _lost(wire: Wire | None) -> str:
     if not wire or not wire.process:
         return f"the connection to {_at(wire.hop)} was lost" if wire else "the connection was lost"
-    said = " ".join(wire.heard().decode(errors="replace").split())
-    return f"its ProxyCommand leads to {_at(wire.hop)} no more" + (f" ({said})" if said else "")
+    wire.cut()
+    return f"its ProxyCommand leads to {_at(wire.hop)} no more" + (f" ({wire.said})" if wire.said else "")
 
 
 def _at(hop: Hop) -> str:

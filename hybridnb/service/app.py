@@ -131,6 +131,12 @@ async def delete(owner: Held, run: str) -> None:
     await _ask(owner, launch.delete, run)
 
 
+@router.post("/runs/{run}/clean", summary="Remove what an ended run left on its hosts; tell the bytes that this freed on each")
+async def clean(owner: Held, run: str) -> dict[str, int]:
+    hosts = await _ask(owner, launch.hosts_of, run)
+    return await asyncio.to_thread(launch.clean, run, hosts)
+
+
 @router.post("/runs/{run}/cancel", summary="Stop a run, or some of its jobs; tell which had not ended")
 async def cancel(owner: Held, run: str, asked: m.Jobs) -> list[str]:
     return await _ask(owner, launch.cancel, run, asked.jobs)

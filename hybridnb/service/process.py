@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -23,7 +22,7 @@ _PATIENCE = 30.0  # seconds that a start or a stop may take on a busy machine
 _PAUSE = 0.02  # seconds between looks, where the system offers no event
 _LOG_LIMIT = 1 << 20  # bytes after which the log is begun anew; one older is kept
 # What the service needs of the starter's environment. Jobs get theirs with their run, so nothing else may come along.
-_KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK")
+_KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "SLURM_CONF", "KRB5CCNAME", "KRB5_CONFIG")
 _KEPT_BEGINNINGS = ("LC_", "XDG_", "HYBRIDNB_")
 
 
@@ -54,6 +53,8 @@ def here(port: int, secret: str) -> Address:
 
 def find() -> Address | None:
     """Return the address of the service that runs, or None; raise ServiceError when another user has put the file there."""
+    if sys.platform == "win32":
+        return None
     try:
         fd = os.open(_file(), os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -96,6 +97,8 @@ def withdraw(address: Address) -> None:
 
 def start() -> Address:
     """Return the address of the service, started if none runs; raise ServiceError, with the log's last words, when that fails."""
+    if sys.platform == "win32":
+        raise ServiceError("there is no service on Windows yet: add --here, which runs in this process and waits for the end")
     with _alone() as gate:
         if found := find():
             return found
@@ -133,6 +136,8 @@ def _alone() -> Iterator[int]:
 
     The service inherits it, and lets it go once it is announced: so this holds also when the starter is killed.
     """
+    import fcntl
+
     gate = os.open(home.state() / "service.starting", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(gate, fcntl.LOCK_EX)

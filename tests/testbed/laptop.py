@@ -16,7 +16,7 @@ from hybridnb.model import Dependency, Job, Workflow
 from hybridnb.store import Store
 from testbed.accounts import Account
 from testbed.processes import program
-from testbed.sshd import Door
+from testbed.sshd import Door, Sshd
 
 DEADLINE = 60.0  # seconds
 NOTE = 'echo "$HYBRIDNB_JOB.$HYBRIDNB_ATTEMPT" >>"$HOME/ran"'  # what each script begins with, so that runs can be counted
@@ -71,7 +71,7 @@ class Laptop:
         return store.log(attempt, stream).read_text()
 
 
-def settle(door: Door, folder: Path) -> Path:
+def settle(door: Door | Sshd, folder: Path) -> Path:
     """Make what is to come first on PATH for OpenSSH to read the servers' configuration as that of the user."""
     program_there = folder / "bin" / "ssh"
     program_there.parent.mkdir(exist_ok=True)

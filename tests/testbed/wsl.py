@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,10 +75,12 @@ class Wsl:
         return found
 
     def terminate(self, name: str) -> None:
-        """End all that runs in a distribution, as `wsl --terminate` does."""
-        for process in self.inside(name):
-            with suppress(OSError):
-                os.kill(process, signal.SIGKILL)
+        """End all that runs in a distribution, as `wsl --terminate` does, and wait until it is gone."""
+        while inside := self.inside(name):
+            for process in inside:
+                with suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.01)
 
     def close(self) -> None:
         """End what runs in any."""

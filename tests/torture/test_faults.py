@@ -194,7 +194,11 @@ def test_few_sessions_are_enough(sessions: int, sshd: Sshd, laptops: Laptops) ->
 
 def test_a_server_that_is_busy_with_logins_is_tried_again(sshd: Sshd, laptops: Laptops) -> None:
     """paramiko#664, #2063; dpdispatcher#244; covalent-ssh#13: banner errors under many connects."""
-    server = sshd.up(options=["MaxStartups 1"])
+    server = sshd.up()
+    server.kill()
+    with (server.folder / "sshd_config").open("a") as settings:
+        settings.write("MaxStartups 1\n")  # the last one counts
+    server.start()
     with socket.create_connection((server.address, server.port)) as other:
         other.recv(100)
         laptop = laptops(server)
