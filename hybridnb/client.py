@@ -103,6 +103,10 @@ class Client:
         except wire.cuts() as error:
             raise ServiceError(f"the service went away meanwhile: {error}. See {process.log()}") from error
 
+    def problems(self) -> dict[str, str]:
+        """Return why something does not move, by host or run."""
+        return cast(dict[str, str], wire.ask("GET", "/health")["problems"]) if process.find() else {}
+
     def questions(self) -> list[dict[str, Any]]:
         """Return what hosts ask of a person now: "id", "host", "text", "hidden" and "choices"."""
         return cast(list[dict[str, Any]], wire.ask("GET", "/questions")) if process.find() else []
@@ -186,7 +190,7 @@ class Here:
         from . import store, view
 
         execution = self._engine.executions.get(run)
-        return view.status(execution.store if execution else store.Store.open(store.find(run)), self._problems())
+        return view.status(execution.store if execution else store.Store.open(store.find(run)), self.problems())
 
     def cancel(self, run: str, jobs: Iterable[str] | None = None) -> list[str]:
         """See Client.cancel; the jobs are stopped while `events` is read."""
@@ -234,7 +238,7 @@ class Here:
         """See Client.hosts."""
         from . import view
 
-        return view.hosts(self._problems(), folder=folder)
+        return view.hosts(self.problems(), folder=folder)
 
     def check(self, host: str, *, folder: Path | None = None) -> Iterator[dict[str, Any]]:
         """See Client.check."""
@@ -261,7 +265,8 @@ class Here:
         """See Client.answer."""
         self._engine.hosts.questions.answer(question, text)
 
-    def _problems(self) -> dict[str, str]:
+    def problems(self) -> dict[str, str]:
+        """See Client.problems."""
         from . import view
 
         return {**self._engine.problems, **view.waiting(self._engine.hosts.questions)}

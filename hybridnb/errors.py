@@ -51,6 +51,10 @@ class Refused(HostError):
     """A host refused the login, or we refused the host: only a person can help."""
 
 
+class Impossible(HostError):
+    """What was asked of a host can never be done, however often it is tried."""
+
+
 class StoreError(HybridnbError):
     """A run's folder cannot be read or written: full, read-only, damaged, gone. `run` is its id, where one is concerned."""
 

@@ -116,12 +116,12 @@ class Execution:
             return
         self._leaving.discard(name)
         below = self._children.get(name, [])
+        for child in below:
+            self._withdraw(child)
         if attempt.state is State.CANCELLING:  # it was to be changed, and then was not wanted at all
             self.store.note({"event": "state", "job": name, "attempt": attempt.number, "state": "cancelled", "at": report.at})
             self.consider(below)
             return
-        for child in below:
-            self._withdraw(child)
         self.store.note({"event": "withdrawn", "job": name, "attempt": attempt.number, "at": report.at})
         self._sort()
         self.consider([name, *below])

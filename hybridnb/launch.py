@@ -11,7 +11,7 @@ from typing import Any
 
 from . import definition, environment, graph, store
 from .engine import Engine
-from .errors import CallError, DefinitionError, NotFound, Problem, RunBusy, StoreError
+from .errors import CallError, DefinitionError, HostError, NotFound, Problem, RunBusy, StoreError
 from .execution import Execution
 from .hosts.host import Host
 from .model import Job, Kind, Workflow
@@ -151,8 +151,15 @@ def hosts_of(engine: Engine, run: str) -> dict[str, Host]:
 
 def clean(run: str, hosts: Mapping[str, Host]) -> dict[str, int]:
     """Remove what a run left on these hosts; return how many bytes that freed on each. It may take a while: call it beside the engine."""
-    name = store.find(run).name
-    return {place: host.clean(name) for place, host in hosts.items()}
+    name, freed, refused = store.find(run).name, {}, []
+    for place, host in hosts.items():
+        try:
+            freed[place] = host.clean(name)
+        except HostError as error:
+            refused.append(str(error))
+    if refused:
+        raise HostError("\n".join(refused))
+    return freed
 
 
 # -- which run ------------------------------------------------------------------------------------------------------------

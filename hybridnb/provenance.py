@@ -83,13 +83,13 @@ def _checksum(path: str) -> dict[str, Any]:
         about = os.stat(path)
         if not stat.S_ISREG(about.st_mode):
             return {"error": "not a file with a content"}  # to read a pipe might wait for ever
-        return {"size": about.st_size, "sha256": _digest(path, about.st_ino, about.st_size, about.st_mtime_ns)}
+        return {"size": about.st_size, "sha256": digest_of(path, about.st_ino, about.st_size, about.st_mtime_ns)}
     except OSError as error:
         return {"error": error.strerror or str(error)}
 
 
 @lru_cache(10_000)
-def _digest(path: str, inode: int, size: int, changed: int) -> str:  # noqa: ARG001  by these it is known whether the file is the same
+def digest_of(path: str, inode: int, size: int, changed: int) -> str:  # noqa: ARG001  by these it is known whether the file is the same
     import hashlib
 
     digest = hashlib.sha256()

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from .client import Client, Here
 
 _FRAMES = 4  # a second
-_STUCK = 5.0  # seconds between questions why nothing moves
-_SOON = 1.5  # seconds until the first of them
+_STUCK = 1.5  # seconds between questions why nothing moves
 _TRIED = re.compile(r"; tried \d+ times.*|\d+")  # what changes while nothing does
 _FEW = 3  # jobs that are queued at once and told one by one
 
@@ -62,7 +61,7 @@ class Watch:
             if self._problems.get(place) != now[place]:
                 self.tell(f"{time.strftime('%H:%M:%S')} {show.trouble(place, why)}")
         for place in self._problems.keys() - now.keys():
-            self.tell(f"{time.strftime('%H:%M:%S')} {place}: this is over")
+            self.tell(f"{time.strftime('%H:%M:%S')} {place}: it goes on")
         self._problems = now
 
     def paused(self) -> AbstractContextManager[object]:
@@ -144,6 +143,8 @@ def _state(run: Run, record: Record, before: State | None) -> Iterator[str]:
 def _facts(attempt: Attempt) -> str:
     if attempt.state is State.RUNNING:
         return why(attempt.host, f"attempt {attempt.number}" if attempt.number > 1 else "", attempt.native_id or "")
+    if attempt.state is State.QUEUED:
+        return why(attempt.host, attempt.reason)
     return why(attempt.reason, show.elapsed(attempt.started_at, attempt.ended_at) if attempt.state.final else "")
 
 
@@ -272,7 +273,7 @@ def catch_up(watch: Watch, client: Client | Here, run: str) -> None:
 
 def follow(watch: Watch, client: Client | Here, run: str, *, interrupts: Interrupts | None = None) -> State:
     """Show the run until it ends; with `interrupts`, the first one cancels it. Return how it ended."""
-    cancelled, asked, asking = False, time.monotonic() - _STUCK + _SOON, prompt.Prompt(client)
+    cancelled, asked, asking = False, time.monotonic(), prompt.Prompt(client)
     for record in client.events(run, since=watch.seen):
         if record:
             watch.take(record)
@@ -283,14 +284,20 @@ def follow(watch: Watch, client: Client | Here, run: str, *, interrupts: Interru
         unanswered = not record and client.asked and _attend(asking, watch)
         if unanswered or (time.monotonic() - asked > _STUCK and (watch.run.counts[State.SUBMITTING] or not record)):
             asked = time.monotonic()
-            watch.problems(client.status(run)["problems"])
+            places = _places(watch)
+            watch.problems({place: why for place, why in client.problems().items() if place in places})
     return watch.run.state
 
 
 def _attend(asking: prompt.Prompt, watch: Watch) -> bool:
     """Ask what the run's hosts ask; True when nobody is there, and it is to be told once how else to answer."""
-    hosts = {job.host for job in watch.run.jobs.values()}
+    places = _places(watch)
     if not prompt.there():
-        return bool(asking.fresh(hosts))
-    asking.attend(hosts, pause=watch.paused)
+        return bool(asking.fresh(places))
+    asking.attend(places, pause=watch.paused)
     return False
+
+
+def _places(watch: Watch) -> set[str]:
+    """Return the names of what can keep the run from moving: itself, and its hosts."""
+    return {watch.run.id, *(job.host for job in watch.run.jobs.values())}

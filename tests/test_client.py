@@ -254,6 +254,7 @@ def test_a_host_is_tried_step_by_step(face: Client | Here, tmp_path: Path) -> No
 def test_nobody_asks_where_nothing_is_asked(face: Client | Here) -> None:
     assert face.questions() == []
     assert not face.asked
+    assert face.problems() == {}
     with pytest.raises(NotFound, match="waits for no answer"):
         face.answer(1, "x")
 

@@ -133,7 +133,7 @@ def test_the_hosts_in_the_readme_can_be_read(tmp_path: Path) -> None:
 def test_the_steps_of_a_check_in_the_readme_are_those_that_there_are() -> None:
     (shown,) = re.findall(r"^\$ hybridnb hosts check .*?^```", README, re.M | re.S)
     steps = [step.strip() for step in re.findall(r"^[✔✘] (.{11})", shown, re.M)]
-    there = [what for what, _ in check._probes({"scheduler": "slurm"})]
+    there = [what for what, _ in check._probes({"scheduler": "slurm", "setup": ("true",)})]
     assert steps == ["name", "connection", "host key", "login", *there]
 
 

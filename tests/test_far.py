@@ -56,13 +56,13 @@ def laptop(server: Server, laptops: Laptops, configured: None) -> Laptop:
 # -- what goes there --------------------------------------------------------------------------------------------------------
 def test_attempts_lie_below_the_hosts_folder_and_are_named_by_numbers(laptop: Laptop, server: Server) -> None:
     """Nothing of a user's own words becomes part of a path there."""
-    store = laptop.run(job("it's $HOME"), job("b", "", "it's $HOME"), name="a workflow; `id`")
+    store = laptop.run(job("a.b-c+d=e@f"), job("b", "", "a.b-c+d=e@f"), name="flow")
     laptop.finish()
-    assert laptop.states(store) == {"it's $HOME": "done", "b": "done"}
+    assert laptop.states(store) == {"a.b-c+d=e@f": "done", "b": "done"}
     runs = server.account.home / ".hybridnb" / "runs"
     assert os.listdir(runs) == [store.run.id]
-    assert sorted(os.listdir(runs / store.run.id)) == ["1", "2", "work"]
-    assert sorted(os.listdir(runs / store.run.id / "1" / "1")) == ["claim", "err", "out", "rc", "script", "spec"]
+    assert sorted(os.listdir(runs / store.run.id)) == ["0", "1", "work"]
+    assert sorted(os.listdir(runs / store.run.id / "0" / "1")) == ["claim", "err", "out", "rc", "script", "spec"]
     assert os.stat(server.account.home / ".hybridnb").st_mode & 0o77 == 0
 
 
@@ -105,14 +105,13 @@ def test_edges_are_kept_and_what_can_never_run_is_skipped(laptop: Laptop, server
 
 
 def test_retries_are_the_hosts_and_each_is_an_attempt(laptop: Laptop, server: Server) -> None:
-    store = laptop.run(job("a", "[ $HYBRIDNB_ATTEMPT = 3 ]", retries=4), job("b", "", "a"))
+    store = laptop.run(job("a", "[ $HYBRIDNB_ATTEMPT = 2 ]", retries=4), job("b", "", "a"))
     laptop.finish()
     assert [(a.number, a.state, a.exit_code) for a in store.run.attempts["a"]] == [
         (1, State.FAILED, 1),
-        (2, State.FAILED, 1),
-        (3, State.DONE, 0),
+        (2, State.DONE, 0),
     ]
-    assert ran(server.account) == {"a.1": 1, "a.2": 1, "a.3": 1, "b.1": 1}
+    assert ran(server.account) == {"a.1": 1, "a.2": 1, "b.1": 1}
 
 
 def test_an_edge_across_two_hosts_carries_files(sshd: Sshd, laptops: Laptops, configured: None) -> None:
@@ -156,16 +155,21 @@ def test_an_output_that_is_not_there_is_a_failure(laptop: Laptop) -> None:
     assert "the output 'never'" in laptop.log(store, "a", "err")
 
 
-def test_a_run_whose_files_are_missing_holds_nobody_else_up(laptop: Laptop, server: Server) -> None:
-    poison = laptop.run(job("a", "", inputs=("missing.csv",)), name="poison")
-    laptop.until(lambda: "missing.csv" in laptop.engine.problems.get("far", ""))
+def test_a_run_that_cannot_go_there_holds_nobody_else_up(laptop: Laptop, server: Server) -> None:
+    poison = laptop.run(job("a"), job("x", "", "a"), name="poison")
+    blocked = server.account.write(f".hybridnb/runs/{poison.run.id}", "a file is in the way")
+    laptop.until(lambda: "far" in laptop.engine.problems)
+    assert poison.run.id in laptop.engine.problems["far"]
     store = laptop.run(job("b"), name="good")
     laptop.until(lambda: laptop.states(store) == {"b": "done"})
-    (laptop.folder / "work" / "missing.csv").write_text("there\n")
+    assert laptop.states(poison) == {"a": "submitting", "x": "submitting"}
+    laptop.host().transport.drop()
+    laptop.until(lambda: laptop.host().transport.alive)
+    blocked.unlink()
     laptop.finish()
-    assert laptop.states(poison) == {"a": "done"}
+    assert laptop.states(poison) == {"a": "done", "x": "done"}
     assert "far" not in laptop.engine.problems
-    assert ran(server.account) == {"a.1": 1, "b.1": 1}
+    assert ran(server.account) == {"a.1": 1, "b.1": 1, "x.1": 1}
 
 
 # -- logs -------------------------------------------------------------------------------------------------------------------
@@ -182,9 +186,9 @@ def test_logs_and_progress_are_seen_while_the_job_runs(laptop: Laptop, server: S
 
 
 def test_large_logs_come_home_whole(laptop: Laptop) -> None:
-    store = laptop.run(job("a", "seq 500000; seq 1000 >&2"))
+    store = laptop.run(job("a", "seq 300000; seq 1000 >&2"))
     laptop.finish()
-    whole = "".join(f"{n}\n" for n in range(1, 500_001))
+    whole = "".join(f"{n}\n" for n in range(1, 300_001))
     attempt = store.run.attempt("a")
     assert attempt
     until(lambda: store.log(attempt, "out").stat().st_size == len(whole), "the whole log")
@@ -219,7 +223,8 @@ def test_what_is_cancelled_before_the_host_was_reached_never_runs(laptop: Laptop
     assert ran(server.account) == {}
 
 
-def test_cancelling_stops_what_runs_and_what_waits(laptop: Laptop, server: Server) -> None:
+def test_cancelling_stops_what_runs_and_what_waits(server: Server, laptops: Laptops, configured: None) -> None:
+    laptop = laptops(far=entry(server, grace=0.5))
     store = laptop.run(job("a", "trap '' TERM; sleep 60 & wait"), job("b", "", "a"), job("c", "sleep 60"), job("d", "sleep 60"))
     laptop.until(lambda: [laptop.states(store)[n] for n in "ac"] == ["running"] * 2)
     laptop.engine.execution(store.run.id).cancel()

@@ -51,6 +51,8 @@ def by_glob(folder: Path, pattern: str) -> set[str]:
 @example(["a[1]/x"], "a[1]")
 @example(["a/.h/b", "b"], "**")
 @example(["a/.h/b", "a/b"], "**/b")
+@example(["a"], "a/**")
+@example(["a", "b/a"], "**/a/**")
 def test_a_pattern_names_what_glob_finds_and_all_that_is_in_folders_among_that(tree: list[str], pattern: str) -> None:
     folder = Path(tempfile.mkdtemp())
     try:

@@ -332,7 +332,11 @@ def test_a_job_cannot_name_its_way_out_of_the_run(service: Address, going: dict[
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/questions"), ("POST", "/questions/1"), ("POST", "/hosts/local/check")])
 def test_questions_and_checks_are_for_who_has_the_secret(service: Address, method: str, path: str) -> None:
-    refused: list[tuple[Headers, int]] = [({"Authorization": None}, 401), ({"Authorization": "Bearer x"}, 401), ({"Origin": "null"}, 403)]
+    refused: list[tuple[Headers, int]] = [
+        ({"Authorization": None}, 401),
+        ({"Authorization": "Bearer x"}, 401),
+        ({"Origin": "null"}, 403),
+    ]
     for headers, status in refused:
         assert ask(service, method, path, body=b"{}", headers=headers)[0] == status
 

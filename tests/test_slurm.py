@@ -204,6 +204,9 @@ DECISIONS = [
     (end(3), ABSENT, row("RUNNING"), LAST_WORD, State.FAILED, "exit code 3"),  # sacct lags: aiida-core#4646
     (end(3), UNASKED, UNASKED, 0, State.FAILED, "exit code 3"),
     (end(137), row("OUT_OF_MEMORY"), UNASKED, 0, State.FAILED, "out of memory"),
+    (end(0), row("CANCELLED"), UNASKED, 0, State.DONE, ""),  # what a controller says of the end of a job that it forgot
+    (end(0, "killed"), row("CANCELLED"), UNASKED, 0, State.CANCELLED, "though the script ended with 0"),
+    (end(0, "killed"), row("COMPLETED"), UNASKED, 0, State.DONE, ""),
     (end(143), row("CANCELLED"), UNASKED, 0, State.CANCELLED, "CANCELLED"),
     (end(143), row("DEADLINE"), UNASKED, 0, State.FAILED, "deadline"),
     (end(143, "cancelled"), row("RUNNING"), UNASKED, 0, State.CANCELLED, ""),

@@ -293,6 +293,18 @@ def test_a_passphrase_is_asked_once_also_for_later_connections(links: Links, ser
     assert str(server.encrypted_key) in person.asked[0].text
 
 
+@pytest.mark.parametrize("form", ["PEM", "PKCS8"])
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_keys_in_older_formats_are_opened_too(links: Links, server: Server, tmp_path: Path, kind: str, form: str) -> None:
+    key = tmp_path / "old"
+    words = [program("ssh-keygen"), "-q", "-m", form, "-t", kind, "-N", PASSPHRASE, "-f", str(key)]
+    subprocess.run(words, check=True)
+    server.authorized_keys.write_text(Path(f"{key}.pub").read_text())
+    person = Person(PASSPHRASE)
+    links.opened(bare(server), person, identity=str(key))
+    assert len(person.asked) == 1
+
+
 def test_a_wrong_passphrase_is_refused_without_a_second_question(links: Links, server: Server) -> None:
     person = Person("hunter2", "hunter3")
     with pytest.raises(Refused) as caught:
@@ -438,6 +450,12 @@ def test_a_question_that_nobody_answers_ends_the_login(links: Links, totp_server
     with pytest.raises(Refused, match="nobody answered"):
         links.opened(totp_server, person)
     assert len(person.asked) == 1
+
+
+def test_an_answer_that_came_too_late_makes_it_unreachable_for_now(links: Links, sshd: Sshd) -> None:
+    server = sshd.up_with_codes(options=["LoginGraceTime 1"])
+    with pytest.raises(Unreachable):
+        links.opened(server, Person(PASSWORD, lambda: time.sleep(2) or code()))  # type: ignore[func-returns-value]
 
 
 def test_a_password_is_asked_for_where_only_that_is_known(links: Links, sshd: Sshd) -> None:
@@ -777,6 +795,13 @@ def test_paramiko_is_imported_only_when_a_link_is_opened() -> None:
 def test_a_refused_login_names_what_was_tried(ssh: Links, server: Server, tmp_path: Path) -> None:
     key = keygen(tmp_path / "other")
     with pytest.raises(Refused, match=f"Tried: key {key}.*hosts check {server.name}"):
+        ssh.opened(server, identity=str(key))
+
+
+def test_a_key_that_cannot_be_used_is_named(ssh: Links, server: Server, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(Refused, match=rf"key {key} \(it could not be opened\)"):
         ssh.opened(server, identity=str(key))
 
 

@@ -102,8 +102,8 @@ def command(job: Job, script: str) -> list[str]:
             '--cwd "$PWD" "$hybridnb_here/notebook.ipynb" "$hybridnb_here/executed.ipynb"',
         ]
     words = '"$hybridnb_shell"'
-    if interpreter := _interpreter(script):
-        words = " ".join(map(quote, interpreter))
+    if chosen := interpreter(script):
+        words = " ".join(map(quote, chosen))
     elif suffix == ".py":
         words = "python3"
     lines = [f'set -- {words} "$hybridnb_here/script"']
@@ -122,7 +122,7 @@ def _prelude(submission: Submission) -> list[str]:
     return [f'set -- {words} -c {quote(lines)} hybridnb "$@"']
 
 
-def _interpreter(script: str) -> list[str]:
+def interpreter(script: str) -> list[str]:
     """Read the first line as the kernel does: a program and at most one argument (execve(2)); [] without a shebang."""
     first, _, _ = script.partition("\n")
     return first[2:].strip().split(None, 1) if first.startswith("#!") else []

@@ -24,11 +24,12 @@ quit() { # CODE WORD: the end
     case $1,$2 in
       0,exit) doom "$key" ok ;;
       *,skipped) doom "$key" skipped ;;
+      0,killed) ;;                                        # Slurm says whether that was in time
       *,killed) grep -q -e --requeue "$place/options" || doom "$key" failed ;;
       *) doom "$key" failed ;;
     esac
   fi
-  case $1,$2 in 0,exit) exit 0 ;; 0,*) exit 1 ;; *) exit "$1" ;; esac
+  case $1,$2 in 0,exit | 0,killed) exit 0 ;; 0,*) exit 1 ;; *) exit "$1" ;; esac
 }
 
 next() { # an attempt's folder is the copy of the one before
@@ -56,6 +57,16 @@ begin_again() { # the attempt is claimed: by this job, before Slurm queued it ag
   next
 }
 
+parents() { # sets doomed. A parent that is done said so before Slurm could know: only the file system, or Slurm's memory, may be late
+  tries=0
+  while edges "$after"; do
+    case $open in *:ok*) ;; *) break ;; esac
+    [ $((tries += 1)) -lt 120 ] || { doomed=1; break; }
+    sleep 1
+  done
+  locate "$key"
+}
+
 pass() { # SIGNAL: to the script, for Slurm may have told only this shell
   caught=1
   [ -z "$child" ] || kill "-$1" "-$child" 2>/dev/null || kill "-$1" "$child" 2>/dev/null
@@ -75,8 +86,7 @@ for signal in HUP USR1 USR2; do trap "pass $signal" $signal; done
 until claim "$d$a" "$SLURM_JOB_ID $native ${SLURMD_NODENAME-}"; do begin_again; done
 while :; do
   [ ! -e "${d}cancel" ] || quit 75 cancelled
-  edges "$after"
-  locate "$key"
+  parents
   [ -z "$doomed" ] || quit 75 skipped
   tell start "$key" "$a" 0 run "$native"
   setsid sh "$programs/wrap.sh" --claimed "$d$a" &
@@ -84,10 +94,10 @@ while :; do
   await
   evidence || { [ -e "${d}cancel" ] && keep "$d$a/rc" '137 cancelled' || keep "$d$a/rc" '137 exit'; evidence; }
   child=
-  case $code,$word in
-    0,exit | *,cancelled) quit "$code" "$word" ;;
+  case $killed,$code,$word in
+    *,*,cancelled | ,0,exit) quit "$code" "$word" ;;
+    1,*) quit "$code" killed ;;                           # Slurm ends the job, and says why
   esac
-  [ -z "$killed" ] || quit "$code" killed                 # Slurm ends the job, and says why
   [ "$a" -lt "$last" ] && [ ! -e "${d}cancel" ] || quit "$code" "$word"
   tell fail "$key" "$a" "$code" "$word" "$native"
   pause=$((backoff << (a - first < 10 ? a - first : 10)))

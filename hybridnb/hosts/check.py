@@ -139,7 +139,8 @@ def _reach(transport: ShellTransport, entry: Mapping[str, Any], connect: Callabl
     try:
         connect()
     except (Unreachable, Refused) as error:
-        what = "host key" if "host key" in str(error) else "login" if isinstance(error, Refused) and entry["transport"] != "wsl" else "connection"
+        what = "login" if isinstance(error, Refused) and entry["transport"] != "wsl" else "connection"
+        what = "host key" if "host key" in str(error) else what
         by_hand = f"to see more, log in by hand: ssh {_by_hand(transport.name, entry)}" if by_ssh else ""
         yield Step(what, _brief(transport.name, error), ok=False, seconds=time.monotonic() - began, advice=by_hand)
         return

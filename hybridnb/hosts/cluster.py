@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from shlex import quote
 
 from ..errors import HostError
@@ -12,19 +11,19 @@ from ..run import State
 from . import slurm
 from .attempts import Report, Submission
 from .conversation import Conversation
+from .edges import Edges
+from .outbox import Outbox
+from .pace import Pace
 from .slurm import Answer, Row, Told
-from .ticket import Outcome, Ticket, run_folder
+from .ticket import Ticket, run_folder
 from .transport import File, Transport
-from .unit import LARGEST, files, gather, order
+from .unit import files
 from .verdict import Silence, Verdict
 
 _NO_SBATCH = "there is no sbatch on its PATH: is it a login node of Slurm? If not, give it another scheduler"
 _WINDOW = 1000  # attempts in Slurm's hands at once, if nobody chose a number
 _INQUIRIES = 500  # ids in one call of sacct
-_OFTEN, _SELDOM, _WATCHED = 0.3, 30.0, 5.0  # seconds between two looks at the events
-_ASK, _ASK_SELDOM = 2.0, 60.0  # seconds between two calls of squeue
-_SOON = 0.5  # seconds until it is asked once more when a script has ended: Slurm's last word comes a moment later
-_TRY, _TRY_SELDOM = 2.0, 60.0  # seconds until what was refused for now is tried again
+_INQUIRE = 2.0  # seconds, at least, until sacct is asked once more about the same
 _PATIENCE = 60  # seconds in which Slurm, asked twice, knows nothing of a unit that may have been submitted
 
 
@@ -45,7 +44,7 @@ class ClusterHost:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
-        self.watched = False  # is a person looking?
+        self.pace = Pace(clock)
         self.limit(slots=slots, grace=grace)
         self._transport = transport
         self._conversation = Conversation(transport, f"{directory}/runner/{name}", patience=patience)
@@ -54,34 +53,37 @@ class ClusterHost:
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
         self._open: dict[str, Ticket] = {}  # those that have not ended
-        self._waiting: dict[str, Ticket] = {}  # those that are not in Slurm's hands, parents first
-        self._units: dict[str, dict[str, Ticket]] = {}  # by token and key
-        self._children: dict[str, list[str]] = {}
-        self._outcomes: dict[str, Outcome] = {}
+        self._outbox = Outbox()
+        self._edges = Edges()
         self._runs: dict[str, str] = {}  # folders, by the beginning of the keys
         self._reports: list[Report] = []
         self._config: dict[str, str] = {}
-        self._array = self._largest = LARGEST  # tasks of an array: what may be tried now, what the site allows
-        self._full: set[object] = set()  # kinds of units of which Slurm took no more
         self._accounting = True
         self.problem = ""  # why Slurm itself does not answer, for a person
         self._failed = ""  # why the last conversation did not do what it was for
         self.reset()
 
     def __repr__(self) -> str:
-        return f"ClusterHost({self.name!r}, {self._transport!r}, slots={self.slots})"
+        return f"ClusterHost({self.name!r}, {self._transport!r})"
 
     def reset(self) -> None:
         """Take nothing for granted that a lost connection may have swallowed."""
         self._conversation.reset()
-        self._changed = self._clock()
-        self._looked = self._asked = self._tried = -_ASK_SELDOM
-        self._pause, self._question = _TRY, _ASK
+        self.pace.reset()
 
     def limit(self, *, slots: int, grace: float) -> None:
         """See Host. So many are in Slurm's hands at once; the others wait here, where they cost nobody else's limits."""
         self.slots = slots or _WINDOW
         self._grace = grace
+
+    @property
+    def watched(self) -> bool:
+        """Is a person looking? Then nothing is more than a few seconds old."""
+        return self.pace.watched
+
+    @watched.setter
+    def watched(self, watched: bool) -> None:
+        self.pace.watched = watched
 
     # -- handing over ---------------------------------------------------------------------------------------------------
     def submit(self, submissions: Sequence[Submission]) -> bool:
@@ -91,16 +93,15 @@ class ClusterHost:
             self._runs[s.key.rsplit("_", 2)[0]] = run_folder(s)
             if ticket is None or ticket.ended:
                 ticket = self._tickets[s.key] = self._open[s.key] = Ticket(s)
-                for parent, _ in s.after:
-                    self._children.setdefault(parent, []).append(s.key)
-            self._waiting[s.key] = ticket
+                self._edges.add(s)
+            self._outbox.add(ticket)
         try:
             self._hand_over(
                 {s.key for s in submissions}, [f for s in submissions if not s.known for f in files(s, grace=self._grace)]
             )
         except HostError:
             for s in submissions:  # their files may not be there
-                self._waiting.pop(s.key, None)
+                self._outbox.waiting.pop(s.key, None)
             raise
         if self._failed:
             raise HostError(self._failed)
@@ -112,45 +113,37 @@ class ClusterHost:
         config, self._config = self._config, {}
         if "none" in config:
             raise HostError(f"host '{self.name}': {_NO_SBATCH}")
-        if size := config.get("MaxArraySize", ""):
-            self._array = self._largest = max(1, min(LARGEST, int(size) - 1))
+        self._outbox.learn(config)
         if "down" not in config:
             self._config = config
 
     def _hand_over(self, fresh: Iterable[str] = (), needed: Iterable[File] = ()) -> None:
         """Submit as many as may be; of all others that are new here, ask whether the host knows them already."""
-        self._tried, self._failed = self._clock(), ""
-        self._pause = min(2 * self._pause, _TRY_SELDOM)
+        self._failed = ""
+        self.pace.tried()
         if not self._config:
             self._learn(needed)
             needed = ()
         if self._failed:
-            for ticket in self._waiting.values():
+            for ticket in self._outbox.waiting.values():
                 ticket.wait("not submitted yet: Slurm's controller cannot be reached")
             self._bring()
             return
-        unknown = set(fresh)
-        while portion := self._portion():
-            before, size = len(self._waiting), self._array
-            unknown.difference_update(t.key for unit in portion for t in unit)
-            self._converse("".join(order(unit, backoff=self._backoff) for unit in portion), files=needed, timeout=600)
-            needed = ()
-            if self._failed or (len(self._waiting) == before and self._array == size):
-                break
-            if self._array == size:
-                self._array = min(2 * size, self._largest)
-        if peeks := [t for key, t in self._waiting.items() if key in unknown]:
-            self._converse("".join(f"{t.place}peek {t.key}\n" for t in peeks), files=needed)
-        if not self._waiting:
-            self._pause = _TRY
-
-    def _portion(self) -> list[list[Ticket]]:
-        """Choose units from what waits, as many as may be in Slurm's hands."""
-        for ticket in list(self._waiting.values()):
+        for ticket in list(self._outbox.waiting.values()):
             if problem := slurm.refused(ticket.submission.job.resources):
                 self._refuse(ticket, problem)
-        room = max(0, self.slots - sum(1 for t in self._open.values() if t.handed and t.key not in self._waiting))
-        return gather(islice(self._waiting.values(), room), largest=self._array, full=self._full)
+        self._outbox.begin()
+        while not self._is_down() and (request := self._outbox.request(self._room, backoff=self._backoff)):
+            self._converse(request, files=needed, timeout=600)
+            needed = ()
+        unknown = [t for key in fresh if (t := self._outbox.waiting.get(key)) and not t.unit]
+        if unknown or needed:
+            self._converse("".join(f"{t.place}peek {t.key}\n" for t in unknown), files=needed)
+
+    @property
+    def _room(self) -> int:
+        """How many more may be in Slurm's hands."""
+        return max(0, self.slots - sum(1 for t in self._open.values() if t.handed and t.key not in self._outbox.waiting))
 
     def _refuse(self, ticket: Ticket, reason: str) -> None:
         """Slurm will never take it: an end, of which the host keeps evidence for what waits for it."""
@@ -172,8 +165,8 @@ class ClusterHost:
         if chosen:
             self._converse("".join(self._stopping(word, t) for t in chosen) + "halt\n", timeout=300)
             for ticket in chosen:
-                self._waiting.pop(ticket.key, None)
-            self._changed, self._looked = self._clock(), -_ASK_SELDOM
+                self._outbox.waiting.pop(ticket.key, None)
+            self.pace.hurry()
             if self._failed:  # what had not begun never will; the others are still to be told
                 raise HostError(self._failed)
 
@@ -183,21 +176,21 @@ class ClusterHost:
     # -- looking --------------------------------------------------------------------------------------------------------
     def tend(self) -> None:
         """Look when it is time: often while things happen, ever more seldom after that. The controller is asked less often still."""
-        now = self._clock()
-        if self._waiting and now - self._tried >= self._pause:
+        if self._outbox.waiting and self.pace.try_due:
             self._hand_over()
-        quiet = now - self._changed
-        if self._open and now - self._looked >= min(max(quiet / 20, _OFTEN), _WATCHED if self.watched else _SELDOM):
-            self._look(now)
+        if self._open:
+            if self.pace.look_due:
+                self._look(self._clock())
+        elif self._conversation.pending:
+            self._converse("")
 
     def _look(self, now: float) -> None:
-        self._looked = now
-        since = now - self._asked
-        ask = "always" if since >= self._question else "ends" if since >= _ASK else "never"
+        ask = self.pace.looked()
         vanished = self._vanished(now)
         runs = dict.fromkeys(t.run for t in self._open.values())
         ids = ",".join(t.native for t in vanished)
-        text = self._converse(f"look {ask} {quote(ids)} {' '.join(map(quote, runs))}\n", timeout=300)
+        logs = "".join(f"{t.place}log {t.key}\n" for t in self._open.values() if t.unexplained)
+        text = self._converse(f"{logs}look {ask} {quote(ids)} {' '.join(map(quote, runs))}\n", timeout=300)
         if (failure := slurm.asked(text, "squeue")) != "":
             self._heed_queue(text, failure, now)
         if vanished:
@@ -210,16 +203,13 @@ class ClusterHost:
         if not self._accounting:
             return []
         gone = (t for t in self._open.values() if t.queued is Silence.ABSENT and t.native)
-        due = [t for t in gone if t.inquired is None or now - t.inquired >= _ASK + (now - t.since) / 5]
+        due = [t for t in gone if t.inquired is None or now - t.inquired >= _INQUIRE + (now - t.since) / 5]
         return due[:_INQUIRIES]
 
     def _heed_queue(self, text: str, failure: str | None, asked: float) -> None:
         """Take squeue's answer in; when it is none, nothing is known."""
-        now, before = self._clock(), self._asked
-        self._asked = now
-        self._question = min(max((now - self._changed) / 5, _ASK), _WATCHED if self.watched else _ASK_SELDOM)
-        if now - before >= _ASK and any(t.evidence for t in self._open.values()):
-            self._question = _SOON
+        now = self._clock()
+        self.pace.asked(awaiting=any(t.evidence for t in self._open.values()))
         if failure is not None:
             self._trouble(f"Slurm cannot be asked now: {failure}")
             for ticket in self._open.values():
@@ -255,27 +245,21 @@ class ClusterHost:
             if (verdict := ticket.conclude(now)) is None:
                 continue
             if ticket.evidence is None:
-                word = ticket.queued.state if isinstance(ticket.queued, Row) else "lost"
-                word = ticket.accounted.state if isinstance(ticket.accounted, Row) else word
-                code = 75 if verdict.exit_code is None else verdict.exit_code
-                self._conversation.later(f"{ticket.place}leave {ticket.key} {ticket.attempt} {code} {word}\n")
+                self._conversation.later(f"{ticket.place}leave {ticket.key} {ticket.attempt} {ticket.remains(verdict)}\n")
             self._ended(ticket, verdict.what)
 
     def _ended(self, ticket: Ticket, what: State | str) -> None:
         """Forget it among those that are open; what waited for another end of it is skipped."""
-        self._changed, self._pause = self._clock(), _TRY
+        self.pace.news()
         self._open.pop(ticket.key, None)
-        self._waiting.pop(ticket.key, None)
-        if what != "withdrawn":
-            outcomes = {State.DONE: Outcome.OK, State.SKIPPED: Outcome.SKIPPED}
-            self._outcomes[ticket.key] = outcomes.get(what, Outcome.FAILED) if isinstance(what, State) else Outcome.FAILED
-            for child in self._children.pop(ticket.key, ()):
-                if (below := self._open.get(child)) and below.begun is None:
-                    self._skip(below)
+        self._outbox.drop(ticket)
+        for child in self._edges.end(ticket.key, what):
+            if (below := self._open.get(child)) and below.begun is None:
+                self._skip(below)
 
     def _skip(self, ticket: Ticket) -> bool:
         """Have it skipped if a parent has ended otherwise than asked."""
-        doomed = any((end := self._outcomes.get(parent)) and end.doom(edge.kind) for parent, edge in ticket.submission.after)
+        doomed = self._edges.doomed(ticket.submission)
         if doomed:
             self._conversation.later(self._stopping("skipped", ticket) + "halt; ids='' names=''\n")
         return doomed
@@ -291,24 +275,8 @@ class ClusterHost:
         for key in keys:
             if ticket := self._tickets.pop(key, None):
                 self._open.pop(key, None)
-                self._waiting.pop(key, None)
-                self._outcomes.pop(key, None)
-                self._units.get(ticket.unit, {}).pop(key, None)
-
-    def read(self, path: str, offset: int, limit: int) -> bytes:
-        """See Host."""
-        return self._transport.read(path, offset, limit)
-
-    def facts(self) -> dict[str, object]:
-        """See Host."""
-        if not self._config:
-            self._learn(())
-        told = {"slurm": "SLURM_VERSION", "cluster": "ClusterName", "largest_array": "MaxArraySize", "most_jobs": "MaxJobCount"}
-        return {"slots": self.slots, **self._transport.facts(), **{name: self._config.get(key) for name, key in told.items()}}
-
-    def close(self) -> None:
-        """See Host."""
-        self._transport.close()
+                self._edges.forget(key)
+                self._outbox.drop(ticket)
 
     # -- conversations --------------------------------------------------------------------------------------------------
     def _converse(self, request: str, *, files: Iterable[File] = (), timeout: float = 120) -> str:
@@ -331,53 +299,34 @@ class ClusterHost:
                 if words[0] == "down":
                     self._fail(f"Slurm's controller cannot be reached: {answer.text}")
             case "in" if ticket := self._open.get(words[0]):
-                ticket.unit, ticket.index = words[1], int(words[2])
-                self._units.setdefault(words[1], {})[ticket.key] = ticket
+                self._outbox.join(ticket, words[1], int(words[2]))
             case "kept" if ticket := self._open.get(words[0]):
                 ticket.keep()
             case "scancel":
                 if "nvalid job id" not in answer.text:
                     self._fail(f"{' '.join(words)}")
+            case "log" if ticket := self._open.get(words[0]):
+                ticket.words = answer.text
             case "gone" if ticket := self._open.get(words[0]):
                 ticket.end(Verdict(State.LOST, None, "its folder was removed on the host"))
                 self._ended(ticket, State.LOST)
             case "id":
-                for ticket in self._unit_of(words[0]):
-                    ticket.enter(words[1], array=len(words) > 2)
-                    self._full.discard(ticket.kind)
-                    self._waiting.pop(ticket.key, None)
+                self._outbox.enter(words[0], words[1], array=len(words) > 2)
             case "later" | "unsure" | "down" | "refused":
-                self._deferred(answer)
+                if answer.verb == "down":
+                    self._fail(f"Slurm's controller cannot be reached: {slurm.said(answer.text)}")
+                for ticket in self._outbox.defer(answer):
+                    self._refuse(ticket, f"sbatch refused it: {slurm.said(answer.text)}")
             case _:
                 pass
-
-    def _unit_of(self, token: str) -> list[Ticket]:
-        return [t for t in self._units.get(token, {}).values() if not t.ended]
-
-    def _deferred(self, answer: Answer) -> None:
-        """It has no id, and stays or ends for that."""
-        tickets, text = self._unit_of(answer.words[0]), answer.text
-        meaning = slurm.refusal(text) if answer.verb == "refused" else slurm.Refusal.LATER
-        if answer.verb == "down":
-            self._fail(f"Slurm's controller cannot be reached: {slurm.said(text)}")
-        if meaning is slurm.Refusal.LIMIT:
-            self._full.update(t.kind for t in tickets)
-            if len(tickets) > 1:
-                self._array = len(tickets) // 2
-                return
-        for ticket in tickets:
-            if meaning is slurm.Refusal.FINAL:
-                self._refuse(ticket, f"sbatch refused it: {slurm.said(text)}")
-            else:
-                ticket.wait(f"not submitted yet: {slurm.said(text)}")
 
     def _hear(self, told: Told, now: float) -> None:
         if folder := self._runs.get(told.key.rsplit("_", 2)[0]):
             self._conversation.remove(f"{folder}/events/{told.key}.{told.attempt}.{told.verb}")
         if ticket := self._open.get(told.key):
-            self._changed = now
+            self.pace.news()
             ticket.hear(told, now)
-            self._waiting.pop(told.key, None)
+            self._outbox.waiting.pop(told.key, None)
 
     def _bring(self) -> None:
         """Collect what the tickets have to report."""
@@ -388,6 +337,9 @@ class ClusterHost:
                 ticket.reports = []
         if len(self._reports) > before:
             self._wake()
+
+    def _is_down(self) -> bool:
+        return bool(self._failed)
 
     def _fail(self, why: str) -> None:
         self._trouble(why)

@@ -11,7 +11,7 @@
 #   ATTEMPT/kids  "KEY KIND" of what waits for it, so that what can never run is skipped while nobody is connected
 #   KEY is …_NUMBER_FIRST, the attempt that was handed over; DEPENDENCIES: "-" or KEY:ok|any|failed,…
 # What is told on standard output: in KEY TOKEN INDEX | id TOKEN ID [array] | refused, later, unsure or down TOKEN WORDS | skipped TOKEN
-#   kept KEY ATTEMPT | gone KEY | config NAME VALUE | scancel WORDS | the lines of events
+#   kept KEY ATTEMPT | gone KEY | log KEY WORDS | config NAME VALUE | scancel WORDS | the lines of events
 
 scrub() { # what an outer job left in the environment would rule our own;  SBATCH_… stay: they are what the user set
   for name in $(env | sed -n 's/^\(SLURM_[A-Za-z0-9_]*\)=.*/\1/p'); do [ "$name" = SLURM_CONF ] || unset "$name"; done
@@ -48,7 +48,7 @@ outcome() { # KEY: sets e to ok, failed or skipped; empty while it has not ended
   at=$first e=
   while [ -d "$d$at" ]; do
     if { read -r line <"$d$at/end"; } 2>/dev/null; then
-      case $line in *' 0 exit '*) e=ok ;; *' skipped '*) e=skipped ;; *' killed '*) ;; *) e=failed ;; esac
+      case $line in *' 0 exit '* | *' 0 killed '*) e=ok ;; *' skipped '*) e=skipped ;; *' killed '*) ;; *) e=failed ;; esac
       return
     fi
     at=$((at + 1))
@@ -216,7 +216,7 @@ adopt() { # TOKEN: it may have been submitted. Succeeds when it was not, for sur
     { read -r owner native rest <"$d$attempt/claim"; } 2>/dev/null || continue
     case $owner in *[0-9]) known "$1" "${native%_*}"; return 1 ;; esac
   done <"$place/list"
-  said=$(squeue -h -t all -u "$(id -un)" -n "hn-$1" -o %F 2>&1) || { echo "unsure $1 $said"; return 1; }
+  said=$(squeue -h -t all -u "$(id -u)" -n "hn-$1" -o %F 2>&1) || { echo "unsure $1 $said"; return 1; }
   for id in $said; do
     case $id in *[!0-9]*) ;; *) known "$1" "$id"; return 1 ;; esac
   done
@@ -251,7 +251,7 @@ unnumbered() { # located: its submitter has not heard its number, and perhaps no
 
 halt() { # all that was stopped. Slurm forgets what has ended: only a controller that cannot be asked counts
   [ -z "$ids" ] || said=$(printf '%s\n' $ids | xargs -n 100 scancel 2>&1) || echo "scancel" $said
-  for name in $names; do said=$(scancel -u "$(id -un)" -n "$name" 2>&1) || echo "scancel" $said; done
+  for name in $names; do said=$(scancel -u "$(id -u)" -n "$name" 2>&1) || echo "scancel" $said; done
 }
 
 doom() { # KEY ok|failed: skips what waits for another end of it, and what waits for that
@@ -298,8 +298,15 @@ look() { # never|ends|always IDS RUN…
   done
 }
 
+log() { # KEY: what Slurm or batch.sh wrote of it
+  locate "$1"
+  { read -r owner index <"$d$first/unit"; } 2>/dev/null || return 0
+  [ -e "$run/units/$owner/log.$index" ] && index=.$index || index=''
+  echo "log $1" $(tail -n 2 "$run/units/$owner/log$index" 2>/dev/null | tr -d '*?[')
+}
+
 queue() { # the name is ours, so that no other field can be mistaken; the reason is the last, for it may hold anything
-  { squeue -h -r -t all -u "$(id -un)" -o '%j|%F|%K|%T|%S|%N|%r' 2>&1; echo "= squeue $?"; } |
+  { squeue -h -r -t all -u "$(id -u)" -o '%j|%F|%K|%T|%S|%N|%r' 2>&1; echo "= squeue $?"; } |
     grep -e '^hn-' -e '^= ' -e rror -e able
 }
 

@@ -27,6 +27,11 @@ class Conversation:
         self._read: list[str] = []
         self._prepared = False  # are the programs there?
 
+    @property
+    def pending(self) -> bool:
+        """Is there anything left to say?"""
+        return bool(self._later or self._read)
+
     def reset(self) -> None:
         self._prepared = False
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import HostError, Unreachable
+from ..errors import HostError, Impossible, Unreachable
 from ..model import Resources
 from ..run import State, iso
 from . import files
@@ -33,6 +33,8 @@ _PAUSE = 0.3  # seconds between looks while something is unfinished; what is hea
 _REST = 15.0  # seconds between looks while nothing is
 _PATIENCE = 60.0  # seconds that facts wait for a connection
 _SLEPT = 5.0  # seconds that a pause took too long: this machine slept, and the connection is probably dead
+_UNMARK = 'cd "$1" 2>/dev/null || exit 0; while read -r number; do rm -f "$number/cancel" || exit; done'
+_RECORDS = "*.runs"  # the folders of runs beside a workflow are no inputs, even of a job that wants all that is there
 _LATE = 2.0  # seconds: what happened longer ago was not heard when it happened
 
 
@@ -70,6 +72,7 @@ class FarHost:
         self._wake = wake
         self._slots, self._grace = 0, 10.0
         self._inner: Inner | None = None
+        self._about: dict[str, object] | None = None  # the machine's facts: one round trip for each connection, not for each run
         self._met = False
         self._held: dict[str, _Held] = {}
         self._cancelled: set[str] = set()
@@ -132,7 +135,9 @@ class FarHost:
         """Describe the machine, once it is reached; raises Unreachable when that takes long."""
         if not self._ready.wait(_PATIENCE) or self._closed.is_set():
             raise Unreachable(self.problem or f"host '{self.name}' has not been reached yet")
-        return {"slots": self._slots or self.reach.cores, **self.transport.facts()}
+        if self._about is None:
+            self._about = self.transport.facts()
+        return {"slots": self._slots or self.reach.cores, **self._about}
 
     def connect(self) -> None:
         """Try at once to reach the host, from any thread; raise what went wrong. It takes as long as a person takes to answer its questions."""
@@ -260,17 +265,35 @@ class FarHost:
 
     def _submit(self, task: Task, submissions: Sequence[Submission]) -> bool:
         assert self._inner
-        if (needing := self._needing(submissions)) and not self._tasks.moved(task, lambda: self._send(needing)):
-            return False
+        if needing := self._needing(submissions):
+            try:
+                if not self._tasks.moved(task, lambda: self._send(needing)):
+                    return False
+            except Impossible as error:
+                self._fail(needing, f"its inputs cannot be sent: {error}")
+                submissions = [s for s in submissions if s not in needing]
         made = [self._there(s) for s in submissions]
-        if stopped := [s for s in made if s.key in self._cancelled]:
-            self.transport.put(File(f"{s.folder}/cancel", b"\n") for s in stopped)
+        self._mark(made)
         for there, here in zip(made, submissions, strict=True):
             self._held[there.key] = _Held(there, here)
         self._inner.submit(made)
         at = iso(time.time())
         self._report([Report(s.key, s.attempt, State.QUEUED, at) for s in made])
         return True
+
+    def _fail(self, submissions: Iterable[Submission], reason: str) -> None:
+        """End what can never be done. What waits for it there finds no parent, and is skipped."""
+        at = iso(time.time())
+        self._report([Report(s.key, s.attempt, State.FAILED, at, reason=reason) for s in submissions])
+
+    def _mark(self, submissions: Sequence[Submission]) -> None:
+        """Put the mark of what is never to start there, and take it from what is to be tried again."""
+        if stopped := [s for s in submissions if s.key in self._cancelled]:
+            self.transport.put(File(f"{s.folder}/cancel", b"\n") for s in stopped)
+        again = [s for s in submissions if s.attempt > 1 and not s.known and s.key not in self._cancelled]
+        if again:
+            numbers = "".join(f"{s.number}\n" for s in again)
+            self.transport.run(_UNMARK, f"{self._runs}/{again[0].run}", input=numbers.encode())
 
     def _there(self, submission: Submission) -> Submission:
         """Say it as the host has it: in folders of its own, with its defaults and its set-up. Nearby it works in the workflow's folder."""
@@ -307,7 +330,7 @@ class FarHost:
         entries = {}
         for s in submissions:
             made_there = [output for key, outputs in makers.items() if key != s.key for output in outputs]
-            entries.update({e.path: e for e in files.local_manifest(folder, s.job.inputs, without=made_there)})
+            entries.update({e.path: e for e in files.local_manifest(folder, s.job.inputs, without=[*made_there, _RECORDS])})
         files.send(self.transport, folder, f"{self._runs}/{run}/work", list(entries.values()))
 
     def _fetch(self, reports: Sequence[Report]) -> None:
@@ -335,8 +358,11 @@ class FarHost:
             self._tasks.post("", lambda task, ended=ended: self._fetched(task, ended))  # type: ignore[misc]
 
     def _fetched(self, task: Task, reports: Sequence[Report]) -> bool:
-        if not self._tasks.moved(task, lambda: self._fetch(reports)):
-            return False
+        try:
+            if not self._tasks.moved(task, lambda: self._fetch(reports)):
+                return False
+        except Impossible as error:
+            reports = [replace(r, what=State.FAILED, reason=f"its outputs cannot be fetched: {error}") for r in reports]
         self._report([r for r in reports if r.key in self._held])
         return True
 

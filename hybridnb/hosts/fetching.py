@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, cast
 
-from ..errors import HostError
+from ..errors import HostError, Impossible
 from .manifest import HASH, Entry, Found, checksum, entry, listed, look, look_well, refusal
 from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, claimed, nothing, parted, portions, unsteady
 from .patterns import OURS
@@ -68,7 +68,7 @@ def fetch(
         if changed := [f for files in [steady, *alone] for f in coming.bring(files, moved)]:
             raise unsteady(transport, changed[0].path, "fetched")
     if refused:
-        raise HostError(f"host '{transport.name}': {refusal(refused)}")
+        raise Impossible(f"host '{transport.name}': {refusal(refused)}")
     with _lock, suppress(OSError):  # others have parts there still
         staging.rmdir()
     return sorted(coming.entries)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import tarfile
 from base64 import encodebytes
 from collections.abc import Iterable
@@ -102,7 +103,7 @@ def _unpack(files: Iterable[File], mark: str) -> str:
     chosen = list(files)
     if not chosen:
         return ""
-    base = os.path.commonpath([os.path.dirname(file.path) for file in chosen])
+    base = posixpath.commonpath([posixpath.dirname(file.path) for file in chosen])
     return _UNPACK.format(full=_FULL, there=quote(base), mark=mark, packed=encodebytes(_tar(chosen, base)).decode())
 
 
@@ -110,7 +111,7 @@ def _tar(files: Iterable[File], base: str) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1, format=tarfile.GNU_FORMAT) as tar:
         for file in files:
-            about = tarfile.TarInfo(os.path.relpath(file.path, base))
+            about = tarfile.TarInfo(posixpath.relpath(file.path, base))
             about.size, about.mode = len(file.text), file.mode
             tar.addfile(about, io.BytesIO(file.text))
     return packed.getvalue()

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,29 +80,31 @@ def identities(hop: Hop, keeper: AgentSSH | None, ask: Callable[..., str]) -> It
             yield Identity(_blob(key), f"key '{key.comment or _blob(key)[:8].hex()}' of the agent", lambda key=key: _Held(key))  # type: ignore[misc]
     offered = {_blob(key) for key in held}
     for file in sorted(files, key=lambda file: file.encrypted):
-        if file.kind and file.public not in offered:
+        if file.public not in offered:
             yield Identity(file.path, f"key {file.path}", lambda file=file: unlock(file, hop, ask))  # type: ignore[misc]
 
 
 def read(path: Path) -> KeyFile | None:
-    """Look into a key file; None when there is none, or nothing in it that can be used."""
+    """Look into a key file; None when there is none."""
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError):
+        text = path.read_text(errors="replace")
+    except FileNotFoundError:
         return None
+    except OSError:
+        text = ""
     if text.startswith(("ssh-", "ecdsa-", "sk-")):  # the public half, to name a key of the agent
         return KeyFile(path, "", encrypted=False, public=_decoded(text.split()[1:2]))
-    head, _, rest = text.partition("-----\n")
-    body = rest.partition("-----END")[0]
-    if head.endswith("BEGIN OPENSSH PRIVATE KEY"):
-        blob = _decoded([body.replace("\n", "")])
-        return _container(path, blob) if blob.startswith(_MAGIC) else None
-    kind = {"RSA": "ssh-rsa", "EC": "ecdsa-"}.get(head.removeprefix("-----BEGIN ").removesuffix(" PRIVATE KEY"), "")
-    return KeyFile(path, kind, "ENCRYPTED" in body, _public(path)) if kind else None
+    if "BEGIN OPENSSH PRIVATE KEY" in text:
+        return _container(path, text)
+    kind = "PEM" if "PRIVATE KEY-----" in text else ""
+    return KeyFile(path, kind, "ENCRYPTED" in text, _public(path))
 
 
-def _container(path: Path, blob: bytes) -> KeyFile:
+def _container(path: Path, text: str) -> KeyFile:
     """Read OpenSSH's format: cipher, kdf, its options, the number of keys, the public one; the rest may be encrypted."""
+    blob = _decoded(["".join(line for line in text.split() if not set(line) & set("-"))])
+    if not blob.startswith(_MAGIC):
+        return KeyFile(path, "", encrypted=False, public=b"")
     cipher, at = _string(blob, len(_MAGIC))
     _, at = _string(blob, at)
     _, at = _string(blob, at)
@@ -129,12 +132,14 @@ def _decoded(words: list[str]) -> bytes:
 
 def unlock(file: KeyFile, hop: Hop, ask: Callable[..., str]) -> paramiko.PKey | None:
     """Load a key, asking for its passphrase where it has one that was not given yet; None when it does not open."""
+    if not file.kind:
+        return None
     which = str(file.path), file.path.stat().st_mtime_ns
     with _unlocking[which[0]]:  # whoever waits here finds the key open
         if not (key := _unlocked.get(which)):
             secret = ask(f"Passphrase for the key {file.path}:") if file.encrypted else None
             try:
-                key = _class(file.kind).from_private_key_file(str(file.path), secret)
+                key = _load(file, secret)
             except (paramiko.SSHException, ValueError, TypeError, IndexError, OSError):
                 return None
             if file.encrypted:
@@ -147,6 +152,17 @@ def unlock(file: KeyFile, hop: Hop, ask: Callable[..., str]) -> paramiko.PKey | 
                 continue  # it belongs to another key
             break
     return key
+
+
+def _load(file: KeyFile, secret: str | None) -> paramiko.PKey:
+    """Load a key; one in the formats of PEM, which paramiko knows in part, by way of OpenSSH's."""
+    if file.kind != "PEM":
+        return _class(file.kind).from_private_key_file(str(file.path), secret)
+    from cryptography.hazmat.primitives import serialization as to
+
+    pem = to.load_pem_private_key(file.path.read_bytes(), secret.encode() if secret else None)
+    text = pem.private_bytes(to.Encoding.PEM, to.PrivateFormat.OpenSSH, to.NoEncryption()).decode()
+    return _class(_container(file.path, text).kind).from_private_key(StringIO(text))
 
 
 def _class(kind: str) -> type[paramiko.PKey]:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import HostError
-from ..provenance import _digest
+from ..errors import HostError, Impossible
+from ..provenance import digest_of
 from .patterns import Pattern, parse, select
 from .transport import Transport
 
@@ -110,7 +110,7 @@ def local_manifest(folder: Path, patterns: Iterable[str], *, without: Iterable[s
     for pattern in parse(patterns):
         paths |= select([pattern], set(_candidates(str(folder), pattern)))
     if wrong := sorted(filter(unfit, paths)):
-        raise HostError(f"{folder}: {refusal(wrong)}")
+        raise Impossible(f"{folder}: {refusal(wrong)}")
     entries = (entry(folder, path) for path in sorted(paths - select(parse(without), paths)))
     return [e for e in entries if e]
 
@@ -121,7 +121,7 @@ def entry(folder: Path, path: str) -> Entry | None:
         about = os.stat(name := f"{folder}/{path}")
         if not stat.S_ISREG(about.st_mode):
             return None
-        return Entry(path, about.st_size, _digest(name, about.st_ino, about.st_size, about.st_mtime_ns), about.st_mode & 0o777)
+        return Entry(path, about.st_size, digest_of(name, about.st_ino, about.st_size, about.st_mtime_ns), about.st_mode & 0o777)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP):
             return None

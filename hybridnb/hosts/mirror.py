@@ -12,6 +12,7 @@ from .transport import Transport
 
 _LOOKS = (1.0, 10.0)  # seconds between looks: while something grows, and at most
 _AT_ONCE = 200  # logs that one look follows
+_CREATE: int = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)  # Windows changes line ends otherwise
 
 
 @dataclass(slots=True)
@@ -96,14 +97,23 @@ def _size(path: str) -> int:
 
 def _write(path: str, text: bytes, *, offset: int = 0, whole: bool = False) -> None:
     """Write a piece of a file; whoever reads it meanwhile finds what was there unchanged."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    fd = _opened(path)
     try:
-        os.lseek(fd, offset, os.SEEK_SET)
+        if offset:
+            os.lseek(fd, offset, os.SEEK_SET)
         view = memoryview(text)
         while view:
             view = view[os.write(fd, view) :]
-        if whole:
+        if whole and os.fstat(fd).st_size > len(text):
             os.ftruncate(fd, len(text))  # a script may have cut its own log
     finally:
         os.close(fd)
+
+
+def _opened(path: str) -> int:
+    """Open a file to be written. Its folder is mostly there: thousands come at once, and to ask for it each time costs as much as the file."""
+    try:
+        return os.open(path, _CREATE, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, _CREATE, 0o644)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .sessions import Full
@@ -28,10 +29,11 @@ class Session:
     output: socket.socket
     master: socket.socket
     ended: bool = False
+    _listening: threading.Lock = field(default_factory=threading.Lock)
 
     def over(self) -> bool:
         """Did the program end, or we let go of it? False when the master went away instead."""
-        with suppress(OSError, EOFError):
+        with self._listening, suppress(OSError, EOFError):
             while not self.ended:
                 self.master.settimeout(_MOMENT)
                 kind, _ = _receive(self.master)

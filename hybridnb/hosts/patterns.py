@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ..errors import HostError
+from ..errors import Impossible
 
 _CHOICE = re.compile(r"[\[\]\\(){}<>|].*[\[\]\\(){}<>|]|[\[\]\\(){}<>|]")  # shells differ in what these mean
 OURS = ".hybridnb-"  # how names begin that only we make, beside files that arrive
@@ -32,11 +32,11 @@ class Pattern(NamedTuple):
         at = self._past({0})
         if len(self.parts) in at:  # "." and "**": the folder itself
             return True
-        for number, name in enumerate(steps, 1):
-            at = self._past({n for i in at for n in self._after(i, name)})
-            if len(self.parts) in at and not (self.folders and number == len(steps)):
+        for folder in steps[:-1]:
+            at = self._past({n for i in at for n in self._after(i, folder)})
+            if len(self.parts) in at:
                 return True
-        return False
+        return not self.folders and any(self._ends(i, steps[-1]) for i in at)
 
     def is_name_of(self, path: str) -> bool:
         """Is it, taken as a name, this path or a folder that the path is in?"""
@@ -56,6 +56,10 @@ class Pattern(NamedTuple):
     def word(self) -> str:
         """The head so that every shell reads it alike, in any locale: it may match more."""
         return _CHOICE.sub("*", self.head).replace("?", "?*")
+
+    def _ends(self, place: int, name: str) -> bool:
+        """Is a file of this name the end of the pattern from there on? A `**` at its end stands for what is in a folder, not for a file before it."""
+        return any(n == len(self.parts) or (n == place and set(self.parts[n:]) == {"**"}) for n in self._after(place, name))
 
     def _past(self, places: set[int]) -> set[int]:
         """Add the places behind each `**`, which may stand for no folder at all."""
@@ -89,7 +93,7 @@ def parse(texts: Iterable[str]) -> list[Pattern]:
             continue
         path = posixpath.normpath(text)
         if path.split("/")[0] == "..":
-            raise HostError(f"'{text}' lies outside of the workflow's folder: only what is in there moves with a job")
+            raise Impossible(f"'{text}' lies outside of the workflow's folder: only what is in there moves with a job")
         found.append(Pattern(text, () if path == "." else tuple(path.split("/")), text.endswith("/")))
     return found
 

@@ -6,7 +6,7 @@ the shell does it all: what is followed is asked for from time to time, and what
 
 from __future__ import annotations
 
-import os
+import posixpath
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -71,7 +71,7 @@ class _Followed:
 
     @property
     def words(self) -> tuple[str, str, str]:
-        return self.path, "" if self.offset is None else str(self.offset), os.path.dirname(self.path)
+        return self.path, "" if self.offset is None else str(self.offset), posixpath.dirname(self.path)
 
 
 class ShellTransport:

@@ -208,7 +208,7 @@ class Told(NamedTuple):
 class Answer(NamedTuple):
     """What cluster.sh says of a unit or an attempt."""
 
-    verb: str  # in id refused later unsure down skipped kept gone config scancel
+    verb: str  # in id refused later unsure down skipped kept gone log config scancel
     words: tuple[str, ...]
 
     @property
@@ -218,7 +218,7 @@ class Answer(NamedTuple):
 
 
 _VERBS = ("retry", "start", "fail", "end")
-_ANSWERS = ("in", "id", "refused", "later", "unsure", "down", "skipped", "kept", "gone", "config", "scancel")
+_ANSWERS = ("in", "id", "refused", "later", "unsure", "down", "skipped", "kept", "gone", "log", "config", "scancel")
 
 
 def told(text: str) -> list[Told]:

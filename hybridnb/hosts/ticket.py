@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from enum import Enum
 from shlex import quote
 
-from ..model import Kind
 from ..run import State, iso
 from . import slurm
 from .attempts import Report, Submission
@@ -15,18 +13,6 @@ from .slurm import Phase, Row, Told
 from .verdict import Silence, Verdict, decide, judged
 
 _NEWS = 60.0  # seconds between two estimates of a start that are worth telling
-
-
-class Outcome(Enum):
-    """How a submission ended, for the edges from it."""
-
-    OK = "ok"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-    def doom(self, kind: Kind) -> bool:
-        """Can what waits for this kind of end never run?"""
-        return kind is not Kind.ANY and kind.value != self.value
 
 
 @dataclass(slots=True)
@@ -45,8 +31,9 @@ class Ticket:
     since: float = 0.0  # when evidence, queued and accounted came to be what they are
     inquired: float | None = None  # when sacct was asked last
     returned: int = 0  # the attempt that Slurm took back into its queue
+    words: str = ""  # what Slurm wrote where the script's output would be
     ended: bool = False
-    told: tuple[str, float] = ("", 0.0)  # the last reason for being in the queue, and when it was told
+    told: tuple[State | None, str, float] = (None, "", 0.0)  # the state told last, its reason, and when
     reports: list[Report] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -96,8 +83,8 @@ class Ticket:
 
     def wait(self, reason: str) -> None:
         """It is not in Slurm's hands yet, and this is why."""
-        if not self.ended and reason != self.told[0]:
-            self.told = reason, 0.0
+        if not self.ended and reason != self.told[1]:
+            self.told = State.QUEUED, reason, 0.0
             self._report(State.QUEUED, reason=reason)
 
     def keep(self) -> None:
@@ -137,13 +124,13 @@ class Ticket:
         if row.phase is Phase.PENDING:
             self._pending(row, now, asked)
         elif row.phase is Phase.RUNNING and row.state != "COMPLETING" and not (self.begun or self.evidence or self._tried_again):
-            self._once(State.RUNNING, row.state, now)
+            self._once(State.RUNNING, "" if row.state == "RUNNING" else row.state, now)
 
     def _pending(self, row: Row, now: float, asked: float) -> None:
-        if self.begun is not None and asked > self.begun and self.evidence is None:  # it ran, and is queued again
-            self._return("queued again by Slurm")
-        elif self.begun is None:
+        if self.begun is None:
             self._once(State.QUEUED, slurm.waiting(row), now)
+        elif asked > self.begun and self.evidence is None:  # or its controller forgot that it runs: batch.sh will tell
+            self._once(State.RUNNING, f"queued again by Slurm? {slurm.waiting(row)}", now)
 
     def _return(self, reason: str) -> None:
         """Slurm will start it once more: as another attempt, as batch.sh does it."""
@@ -154,11 +141,11 @@ class Ticket:
 
     def _once(self, state: State, reason: str, now: float) -> None:
         """Tell a change; a better estimate of the start only now and then."""
-        before, at = self.told
-        same = reason.partition(", expected")[0] == before.partition(", expected")[0]
-        if reason != before and not (same and now - at < _NEWS):
-            self.told = reason, now
-            self._report(state, reason=reason if state is State.QUEUED else "")
+        before, words, at = self.told
+        same = state is before and reason.partition(", expected")[0] == words.partition(", expected")[0]
+        if (state, reason) != (before, words) and not (same and now - at < _NEWS):
+            self.told = state, reason, now
+            self._report(state, reason=reason)
 
     def unasked(self) -> None:
         """Slurm could not be asked: what was silence is no evidence of anything, and its time counts anew."""
@@ -181,8 +168,23 @@ class Ticket:
         if verdict.what == "retry":
             self._return(verdict.reason)
             return None
+        if self.evidence is None and self.words:
+            verdict = verdict._replace(reason=f"{verdict.reason}: {self.words}")
         self.end(verdict, at=self.evidence.time if self.evidence else None)
         return verdict
+
+    @property
+    def unexplained(self) -> bool:
+        """Does Slurm say that it ended, and nothing else says so? Then its log may tell why."""
+        found = (self.queued, self.accounted)
+        return self.evidence is None and any(isinstance(word, Row) and word.final for word in found)
+
+    def remains(self, verdict: Verdict) -> str:
+        """Say what evidence is to be left of an end that is known by Slurm's word, or by its silence."""
+        if verdict.what is State.DONE:
+            return "0 exit"
+        found = [word.state for word in (self.queued, self.accounted) if isinstance(word, Row)]
+        return f"{75 if verdict.exit_code is None else verdict.exit_code} {found[0] if found else 'lost'}"
 
     def end(self, verdict: Verdict, *, at: float | None = None) -> None:
         self.ended = True

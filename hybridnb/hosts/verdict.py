@@ -57,8 +57,10 @@ def _with_word(evidence: Told | None, row: Row, waited: float) -> Verdict | None
     """Slurm says that it ended."""
     if row.phase is Phase.UNSETTLED and waited < SETTLED:
         return None
-    if row.state in ("COMPLETED", "FAILED") and evidence:
-        return judged(evidence)
+    if evidence and (
+        row.state in ("COMPLETED", "FAILED") or (row.state == "CANCELLED" and evidence.word == "exit" and evidence.code == 0)
+    ):
+        return judged(evidence)  # batch.sh was told of no cancelling: a controller that forgot that it runs calls its end so
     if evidence is None and waited < (SETTLED if row.phase is Phase.DONE else LATE):
         return None
     code = evidence.code if evidence else _exit_code(row)
@@ -79,6 +81,8 @@ def judged(evidence: Told) -> Verdict:
     if evidence.word in STATES:  # we left it ourselves, by Slurm's word
         _, phase, reason = STATES[evidence.word]
         return Verdict(State.CANCELLED if phase is Phase.CANCELLED else State.FAILED, None, f"{reason} ({evidence.word})".strip())
+    if evidence.word == "refused":
+        return Verdict(State.FAILED, None, "sbatch refused it")
     if evidence.word == "requeued":
         return Verdict(State.FAILED, evidence.code, "queued again by Slurm")
     word = "exit" if evidence.word == "killed" else evidence.word
@@ -100,7 +104,7 @@ def _about_end(row: Row, evidence: Told | None) -> str:
     code = _exit_code(row)
     if row.state == "FAILED":
         what = (
-            "it could not be launched"
+            "it could not be launched, or was killed"
             if row.code == "0:53" or "aunch" in row.reason
             else process.about_exit(code)
             if code

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import HostError
 from ..lock import Lock
 from . import bell, group
-from .attempts import Submission, _interpreter, variables
+from .attempts import Submission, interpreter, variables
 from .host import PlainHost
 from .local import LocalTransport
 from .runner import ROOT
@@ -88,7 +88,7 @@ def spec(submission: Submission, *, grace: float) -> str:
         "variables": {**own, **variables(job.params), **job.env},
         "work": submission.work,
         "exec": list(job.exec) if isinstance(job.exec, tuple) else [],
-        "interpreter": _interpreter(submission.script),
+        "interpreter": interpreter(submission.script),
         "suffix": suffix,
         "beside": str(PurePosixPath(job.file).parent) if job.file and suffix == ".py" else "",
         "setup": list(submission.setup),

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import far
 import figures
 import parts
 import peers
@@ -50,6 +51,9 @@ MEASURES: list[tuple[str, Callable[[Bench], Iterator[Figure]]]] = [
     ("change", parts.changing),
     ("start", parts.starting),
     ("load", parts.loading),
+    ("ssh", far.by_ssh),
+    ("slurm", far.by_slurm),
+    ("files", far.of_files),
 ]
 
 
