@@ -37,6 +37,7 @@ class Engine:
         self.hosts = hosts or Hosts()
         self.hosts.wake = self._wake.set
         self.executions: dict[str, Execution] = {}
+        self.watched = True  # is a person looking?
         self.problems: dict[str, str] = {}  # run or host -> why it does not move
         self._calls: deque[Callable[[], None]] = deque()
         self._unsent: dict[str, list[tuple[Execution, Submission]]] = {}
@@ -140,6 +141,8 @@ class Engine:
         while self._calls:
             self._calls.popleft()()
         for host in self.hosts.open():
+            if host.watched != self.watched:
+                host.watched = self.watched
             for report in host.hear():
                 self._note(report)
             self._trouble(host)

@@ -533,7 +533,7 @@ def test_a_job_that_nobody_knows_any_more_is_lost_after_minutes_of_asking(site: 
     site.until(lambda: "is UP" in site.slurm.run("scontrol", "ping").stdout)
     for _ in range(4):
         site.clock.ahead += 70
-        site.until(lambda asked=site.host._asked: site.host._asked != asked)  # type: ignore[misc]
+        site.until(lambda asked=site.host.pace._asked: site.host.pace._asked != asked)  # type: ignore[misc]
     assert not [r for r in site.of(1) if isinstance(r.what, State) and r.what.final]
     site.clock.ahead += 100
     assert site.states(1) == [State.LOST]

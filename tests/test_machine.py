@@ -129,6 +129,7 @@ class ModelHost:
     """The engine's side of it; a new one after each crash."""
 
     problem = ""
+    watched = False
 
     def __init__(self, world: World) -> None:
         self.name = "local"
@@ -185,6 +186,9 @@ class ModelHost:
 
     def facts(self) -> dict[str, object]:
         return {}
+
+    def clean(self, run: str) -> int:
+        return 0
 
     def close(self) -> None:
         pass

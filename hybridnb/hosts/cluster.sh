@@ -15,6 +15,7 @@
 
 scrub() { # what an outer job left in the environment would rule our own;  SBATCH_… stay: they are what the user set
   for name in $(env | sed -n 's/^\(SLURM_[A-Za-z0-9_]*\)=.*/\1/p'); do [ "$name" = SLURM_CONF ] || unset "$name"; done
+  moment=$(date +%s)                                      # one for all that is told in a conversation
 }
 
 # -- folders and evidence ---------------------------------------------------------------------------------------------
@@ -38,7 +39,7 @@ keep() { # FILE TEXT; a full disk delays it
 }
 
 tell() { # VERB KEY ATTEMPT CODE WORD NATIVE, located
-  line="$1 $2 $3 $4 $5 $6 $(date +%s) ."
+  line="$1 $2 $3 $4 $5 $6 ${moment:-$(date +%s)} ."
   keep "$d$3/$1" "$line"
   keep "$run/events/$2.$3.$1" "$line"
 }
@@ -113,7 +114,7 @@ send() { # OPTIONS, quoted for eval: submits the unit, if there is anything in i
   [ -n "$sealed" ] || exec 3>&-
   [ $count -gt 0 ] || return 0
   echo "$1" >"$unit/options"
-  launch "$token"
+  launch "$token" "$1"
 }
 
 peek() { # KEY: if it has been seen here, tells how it stands; fails if not
@@ -132,7 +133,7 @@ peek() { # KEY: if it has been seen here, tells how it stands; fails if not
   done
 }
 
-launch() { # TOKEN: submits a unit once, however often it is asked
+launch() { # TOKEN [OPTIONS]: submits a unit once, however often it is asked
   place=$run/units/$1
   if { read -r id array <"$place/id"; } 2>/dev/null; then echo "id $1 $id $array"; return; fi
   [ -z "$down" ] || { echo "down $1 $down"; return; }
@@ -143,7 +144,7 @@ launch() { # TOKEN: submits a unit once, however often it is asked
   if [ -n "$doomed" ]; then skip "$1"; return; fi
   natively $open || { echo "later $1 it waits for a job that is not submitted yet"; return; }
   name=$1 array='' dependency=''
-  eval "$(cat "$place/options")"
+  eval "${2:-$(cat "$place/options")}"
   dependency=$wanted${dependency:+,$dependency}
   [ -z "$array" ] || set -- "$@" "--array=1-$(grep -c '' "$place/list")"
   [ -z "$dependency" ] || set -- "$@" "--dependency=${dependency#,}"
@@ -175,7 +176,8 @@ sent() { # TOKEN OPTION…: calls sbatch; sets id, code and words
   sending=$1
   shift
   said=$(sbatch "$@" "$programs/batch.sh" "$programs" "$run" "$sending" 2>"$place/refusal" </dev/null; echo "= $?")
-  words=$(tr '\n\t' '  ' <"$place/refusal") id='' code=''
+  words='' id='' code=''
+  [ ! -s "$place/refusal" ] || words=$(tr '\n\t' '  ' <"$place/refusal")
   while IFS= read -r line; do                             # a number that is cut off has the "=" in its line
     case $line in
       '= '*) code=${line#= } ;;
@@ -315,4 +317,4 @@ accounts() { # IDS
     grep -e '^hn-' -e '^= ' -e rror -e able
 }
 
-down='' again='' ids='' names=''
+down='' again='' ids='' names='' moment=''

@@ -74,6 +74,7 @@ class FarHost:
         self._inner: Inner | None = None
         self._about: dict[str, object] | None = None  # the machine's facts: one round trip for each connection, not for each run
         self._met = False
+        self._watched = False
         self._held: dict[str, _Held] = {}
         self._cancelled: set[str] = set()
         self._heard: list[Report] = []
@@ -94,7 +95,18 @@ class FarHost:
     @property
     def problem(self) -> str:
         """See Host."""
-        return self.reach.problem or self._tasks.trouble
+        return self.reach.problem or self._tasks.trouble or (self._inner.problem if self._inner else "")
+
+    @property
+    def watched(self) -> bool:
+        """See Host."""
+        return self._watched
+
+    @watched.setter
+    def watched(self, watched: bool) -> None:
+        self._watched = watched
+        if self._inner:
+            self._inner.watched = watched
 
     def limit(self, *, slots: int, grace: float) -> None:
         """See Host. Without slots a machine takes as many as it has cores, and a scheduler what it sees fit."""
@@ -233,6 +245,7 @@ class FarHost:
         """Begin with what stands there, on a connection that is new."""
         if self._inner is None:
             self._inner = self._make(self.reach.directory)
+            self._inner.watched = self._watched
             self._limit()
         self._inner.reset()
         self._met = True
@@ -244,13 +257,13 @@ class FarHost:
 
     def _work(self) -> None:
         assert self._inner
-        trouble = self._tasks.trouble
+        trouble = self.problem
         if self._tasks.work():
             self.reach.heard()
-        if self._tasks.trouble != trouble:
-            self._wake()
         if self._held:
             self._inner.tend()
+        if self.problem != trouble:
+            self._wake()
         self._heard += self._inner.hear()
         if self._heard:
             self._bring(self._heard)

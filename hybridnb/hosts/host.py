@@ -28,6 +28,8 @@ class Host(Protocol):
 
     name: str
 
+    watched: bool  # is a person looking?
+
     @property
     def problem(self) -> str:
         """Why nothing moves there now, for a person; "" when all is well."""
@@ -69,6 +71,10 @@ class Host(Protocol):
 class Inner(Protocol):
     """What stands on the host: the queue of a scheduler, driven by one thread, which may wait for a round trip or two. See Host."""
 
+    watched: bool
+
+    @property
+    def problem(self) -> str: ...
     def limit(self, *, slots: int, grace: float) -> None: ...
     def submit(self, submissions: Sequence[Submission]) -> bool: ...
     def cancel(self, keys: Iterable[str]) -> None: ...
@@ -85,6 +91,7 @@ class PlainHost:
     """A machine without a scheduler of its own: our runner is its queue."""
 
     problem = ""
+    watched = False  # whoever looks or not: what happens is heard at once
 
     def __init__(
         self, name: str, transport: Transport, *, directory: str, slots: int, wake: Callable[[], None], backoff: int = 1, grace: float = 10

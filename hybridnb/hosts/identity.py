@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import paramiko
 from paramiko.agent import AgentSSH
+from paramiko.pkey import PublicBlob
 
 from .knownhosts import key_type
 from .sshconfig import Hop
@@ -102,7 +103,7 @@ def read(path: Path) -> KeyFile | None:
 
 def _container(path: Path, text: str) -> KeyFile:
     """Read OpenSSH's format: cipher, kdf, its options, the number of keys, the public one; the rest may be encrypted."""
-    blob = _decoded(["".join(line for line in text.split() if not set(line) & set("-"))])
+    blob = _decoded(["".join(line.strip() for line in text.splitlines() if "-" not in line)])
     if not blob.startswith(_MAGIC):
         return KeyFile(path, "", encrypted=False, public=b"")
     cipher, at = _string(blob, len(_MAGIC))
@@ -185,9 +186,9 @@ class _Held(paramiko.AgentKey):
     def __init__(self, key: paramiko.AgentKey) -> None:
         super().__init__(key.agent, key.blob, key.comment)
         if "-cert-" in key.get_name():  # shown as what it is, which paramiko forgets
-            self.public_blob = paramiko.PublicBlob(key.get_name(), key.blob)
+            self.public_blob = PublicBlob(key.get_name(), key.blob)  # type: ignore[assignment]
 
-    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> bytes:
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> Any:  # type: ignore[override]
         try:
             return super().sign_ssh_data(data, algorithm)
         except (paramiko.SSHException, OSError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 _OFTEN, _SELDOM = 0.3, 30.0  # seconds between two looks at the events, which cost Slurm nothing
 _ASK, _ASK_SELDOM = 2.0, 60.0  # seconds between two calls of squeue
-_WATCHED = 5.0  # seconds, the most of both, while a person looks
+_WATCHED, _ASK_WATCHED = 0.6, 5.0  # seconds, the most of each, while a person looks
 _SOON = 0.5  # seconds until squeue is called once more when a script has ended: Slurm's last word comes a moment later
 _TRY, _TRY_SELDOM = 2.0, 60.0  # seconds until what was refused for now is tried again
 _LONG_AGO = -1e9
@@ -50,7 +50,7 @@ class Pace:
         """The controller was asked; is its last word about an end still to come?"""
         now, before = self._clock(), self._asked
         self._asked = now
-        longest = _WATCHED if self.watched else _ASK_SELDOM
+        longest = _ASK_WATCHED if self.watched else _ASK_SELDOM
         self._question = _SOON if awaiting and now - before >= _ASK else min(max((now - self._changed) / 5, _ASK), longest)
 
     @property

@@ -95,7 +95,7 @@ class SSHChannel:
         if message:
             message.channel = self._session
             with suppress(OSError, EOFError, paramiko.SSHException):
-                self._wire._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001
+                self._wire._send_user_message(message)  # noqa: SLF001
 
     def close(self) -> None:
         """Let go of it; see Channel."""

@@ -115,7 +115,7 @@ def _parsed(host: str, name: str, user: str, port: int, config: Path | None) -> 
         found = known.lookup(name)
     except (OSError, ValueError, ImportError, paramiko.SSHException) as error:
         raise Refused(f"host '{host}': {file} cannot be used: {error}") from error
-    options = {key: value if isinstance(value, list) else [str(value or "")] for key, value in found.items()}
+    options = {key: value if isinstance(value, list) else [str(value or "")] for key, value in dict[str, Any](found).items()}
     over = {"user": user or login, "port": str(port or "")}
     return {**options, **{key: [value] for key, value in over.items() if value}}
 

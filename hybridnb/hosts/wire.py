@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -44,7 +45,7 @@ class Wire(paramiko.Transport):
     """A connection to one machine. `farewell` is what the other side said when it hung up, if it did."""
 
     def __init__(self, hop: Hop, stream: socket.socket | paramiko.Channel) -> None:
-        super().__init__(stream, default_window_size=WINDOW, default_max_packet_size=PACKET)  # type: ignore[arg-type]
+        super().__init__(stream, default_window_size=WINDOW, default_max_packet_size=PACKET)
         self.hop = hop
         self.process: subprocess.Popen[bytes] | None = None  # a ProxyCommand
         self.words: IO[bytes] = BytesIO()
@@ -195,7 +196,7 @@ def _beside(host: str, hop: Hop) -> Wire:
     with theirs:
         command = f"exec {hop.command}"
         wire.process = subprocess.Popen(  # noqa: S602  it is the user's own, and a shell's by definition
-            command, shell=True, stdin=theirs, stdout=theirs, stderr=wire.words, start_new_session=True
+            command, shell=True, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=wire.words, start_new_session=True
         )
     return wire
 
@@ -260,9 +261,7 @@ def _confirm(host: str, hop: Hop, key: bytes, *, others: set[str], ask: Ask) -> 
         raise Refused(f"host '{host}': its key cannot be noted in {_first(hop)}: {error.strerror}; make it writable") from error
 
 
-def _first(hop: Hop) -> os.PathLike[str]:
-    from pathlib import Path
-
+def _first(hop: Hop) -> Path:
     return hop.known[0] if hop.known else Path("~/.ssh/known_hosts").expanduser()
 
 

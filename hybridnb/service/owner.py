@@ -124,6 +124,7 @@ class Owner:
         while not self._stopping:
             try:
                 self._open()
+                self.engine.watched = bool(self._feeds)
                 self.engine.step(max(0.0, self._look - time.monotonic()))
                 self._tell()
             except StoreError as error:

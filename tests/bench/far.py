@@ -44,7 +44,7 @@ def by_ssh(bench: Bench) -> Iterator[Figure]:
         yield Figure("chain of 10 SSH jobs", statistics.median(hops), "s", CHAIN, f"{min(hops):.2f}–{max(hops):.2f} s")
         yield _news(far, "SSH", [0.5 + i / 10 for i in range(8)])
         yield _said(far, "an SSH host", 1, bench.many)
-    yield _memory(bench)
+    yield from _memory(bench)
 
 
 def _jobs(bench: Bench, far: Beyond, jobs: int, limit: float | None) -> Iterator[Figure]:

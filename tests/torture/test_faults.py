@@ -410,7 +410,7 @@ def test_login_shells_and_what_they_say_do_not_matter(login: str, files: dict[st
     check(laptop, server.account)
 
 
-@pytest.mark.parametrize("text", ["echo 'Sorry, closed for today'; exit 1\n", "read -r project; echo \"Unknown project $project\" | cut -c 1-15; sleep 60\n"])
+@pytest.mark.parametrize("text", ["echo 'Sorry, closed'; exit 1\n", "read -r project; echo Unknown project $project | cut -c 1-15; sleep 60\n"])
 def test_start_up_files_that_end_or_wait_are_told_of_and_can_be_mended(text: str, sshd: Sshd, laptops: Laptops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "_START", 1.0)
     server = sshd.up(files={".bashrc": text})
