@@ -76,19 +76,21 @@ def test_a_long_temporary_folder_does_not_make_the_control_path_too_long(
     assert link.alive
 
 
-def test_a_master_does_not_outlive_the_process_that_wanted_it(server: Server) -> None:
+def test_a_master_does_not_outlive_the_process_that_wanted_it(server: Server, temporary: Path) -> None:
     opener = (
         "import sys, time; from pathlib import Path; from hybridnb.hosts.openssh import OpenSSH; "
         "from hybridnb.hosts.questions import Questions; link = OpenSSH(sys.argv[1], {}, questions=Questions(), "
         "config=Path(sys.argv[2])); link.open(); print('in', flush=True); time.sleep(100)"
     )
     words = [sys.executable, "-c", opener, server.name, str(server.config)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
         assert process.stdout.readline() == "in\n"
         assert server.sessions()
         process.kill()
     until(lambda: not server.sessions(), "the end of the connection")
+    until(lambda: not list(temporary.iterdir()), "the end of its folder")
 
 
 def test_a_master_that_is_killed_is_noticed(link: OpenSSH, temporary: Path) -> None:

@@ -549,3 +549,18 @@ def test_any_name_and_any_content_may_be_brought(dash: ShellTransport, tmp_path:
     files = {f"{base}/x{name}": content for name, content in named if len(name.encode()) < 250}
     dash.put(File(path, content) for path, content in files.items())
     assert {path: Path(path).read_bytes() for path in files} == files
+
+
+def test_the_first_line_of_a_channel_that_is_cut_after_any_byte_does_nothing(dash: ShellTransport, tmp_path: Path) -> None:
+    link = again(dash).link
+    assert isinstance(link, Local)
+    size = len(shell.frame.line(shell.frame.frame('touch "$1"', [f"{tmp_path}/ran"], mark=shell.frame.mark(), input=None)))
+    for cut in [*range(0, size, 13), *range(size - 5, size)]:
+        link.up = cut
+        with pytest.raises(HostError):
+            list(dash.stream('touch "$1"', f"{tmp_path}/ran"))
+        link.channels[-1].process.wait(20)
+        assert os.listdir(tmp_path) == [], f"cut after {cut} of {size} bytes"
+        again(dash)
+    assert list(dash.stream('touch "$1"', f"{tmp_path}/ran")) == []
+    assert os.listdir(tmp_path) == ["ran"]

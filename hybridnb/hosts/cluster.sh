@@ -279,8 +279,12 @@ doom() { # KEY ok|failed: skips what waits for another end of it, and what waits
 # -- asking -----------------------------------------------------------------------------------------------------------
 config() {
   command -v sbatch >/dev/null || { echo "config none"; return; }
-  scontrol show config 2>&1 | sed -n 's/^\([A-Za-z_]*\) *= \(.*\)/config \1 \2/p; s/.*\(nable to contact.*\)/config down U\1/p' |
-    grep -E ' (MaxArraySize|MaxJobCount|MinJobAge|ClusterName|SLURM_VERSION|down) '
+  said=$(scontrol show config 2>&1)
+  case $said in
+    *SLURM_VERSION*) ;;
+    *) echo "config down" $said; return ;;
+  esac
+  echo "$said" | sed -n 's/^\(MaxArraySize\|SLURM_VERSION\) *= \(.*\)/config \1 \2/p'
 }
 
 settle() { tr '\n' '\0' | xargs -0 rm -f; } # events that have been read: their names are on standard input

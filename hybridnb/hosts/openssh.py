@@ -32,10 +32,12 @@ _SAID = 1 << 16  # bytes of its words that are kept
 # The master ends with this process, however that ends: its shell's standard input is then at its end.
 _GUARD = """
 exec 3<&0
+folder=$1; shift
 "$@" 3<&- </dev/null & ssh=$!
 { read -r _ <&3; kill "$ssh"; } >/dev/null 2>&1 & guard=$!
 wait "$ssh"; code=$?
 kill "$guard" 2>/dev/null
+rm -rf "$folder"
 exit "$code"
 """
 
@@ -118,7 +120,19 @@ class OpenSSH:
         user, port = str(self._entry.get("user") or ""), int(self._entry.get("port") or 0)
         address = str(self._entry.get("address") or self.name)
         master = subprocess.Popen(  # noqa: S603
-            ["/bin/sh", "-c", _GUARD, "sh", program, "-N", *words, *given(user, port, self._config), "--", address],
+            [
+                "/bin/sh",
+                "-c",
+                _GUARD,
+                "sh",
+                str(path.parent),
+                program,
+                "-N",
+                *words,
+                *given(user, port, self._config),
+                "--",
+                address,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -294,6 +294,7 @@ _LIMITS = (
 )
 _PASSING = (
     "I/O error",
+    "fatal:",
     "temporarily unavailable",
     "emporarily",
     "Slurm controller in standby",
