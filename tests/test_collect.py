@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridnb.errors import HostError
+from hybridnb.errors import HostError, Unreachable
 from hybridnb.hosts import collect
 from hybridnb.hosts.local import LocalTransport
 from hybridnb.hosts.shell import ShellTransport
@@ -41,8 +41,23 @@ class Says(LocalTransport):
         super().__init__("evil")
         self.said = said
 
-    def ask(self, script: str, *args: str, **more: object) -> bytes:  # type: ignore[override]
+    def ask(self, script: str, *args: str, **more: object) -> bytes:
         return self.said
+
+
+class Counting(LocalTransport):
+    """A host whose conversations are counted, and fail when they are to."""
+
+    def __init__(self) -> None:
+        super().__init__("far")
+        self.asked = 0
+        self.gone = False
+
+    def ask(self, script: str, *args: str, input: bytes = b"", **more: object) -> bytes:
+        if self.gone:
+            raise Unreachable("host 'far' is gone")
+        self.asked += 1
+        return super().ask(script, *args, input=input)
 
 
 def attempt(base: Path, place: str = PLACE, **files: bytes) -> Path:
@@ -105,12 +120,9 @@ def test_a_thousand_attempts_come_in_few_conversations(tmp_path: Path) -> None:
     places = [f"run/{n}/1" for n in range(1001)]
     for place in places:
         attempt(tmp_path, place, rc=f"{place}\n".encode())
-    asked = []
-    transport = LocalTransport("far")
-    ask = transport.ask
-    transport.ask = lambda *words, **more: (asked.append(1), ask(*words, **more))[1]  # type: ignore[method-assign]
+    transport = Counting()
     assert {k.place: k.text for k in collect.whole(transport, str(tmp_path), places)} == {p: f"{p}\n".encode() for p in places}
-    assert len(asked) == 3
+    assert transport.asked == 3
 
 
 # -- pieces -----------------------------------------------------------------------------------------------------------------

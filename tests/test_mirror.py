@@ -9,36 +9,21 @@ import pytest
 
 from hybridnb.errors import Unreachable
 from hybridnb.hosts import collect, mirror
-from hybridnb.hosts.local import LocalTransport
 from hybridnb.hosts.mirror import Mirror
-from test_collect import PLACE, attempt
+from test_collect import PLACE, Counting, attempt
 
 OTHER = "20261122-200000-abcd/2/1"
-
-
-class There(LocalTransport):
-    """A host whose conversations are counted, and fail when they are to."""
-
-    def __init__(self) -> None:
-        super().__init__("far")
-        self.asked = 0
-        self.gone = False
-
-    def ask(self, script: str, *args: str, **more: object) -> bytes:  # type: ignore[override]
-        if self.gone:
-            raise Unreachable("host 'far' is gone")
-        self.asked += 1
-        return super().ask(script, *args, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "_LOOKS", (0.0, 0.0))
+    monkeypatch.setattr(mirror, "_YOUNG", 0.0)
 
 
 @pytest.fixture
-def there() -> There:
-    return There()
+def there() -> Counting:
+    return Counting()
 
 
 def add(path: Path, text: bytes) -> None:
@@ -46,7 +31,7 @@ def add(path: Path, text: bytes) -> None:
         file.write(text)
 
 
-def test_logs_grow_at_home_as_they_do_there(there: There, tmp_path: Path) -> None:
+def test_logs_grow_at_home_as_they_do_there(there: Counting, tmp_path: Path) -> None:
     folder, home = attempt(tmp_path, out=b"one\n", err=b""), tmp_path / "home"
     followed = Mirror(there)
     followed.watch(PLACE, str(home))
@@ -62,7 +47,7 @@ def test_logs_grow_at_home_as_they_do_there(there: There, tmp_path: Path) -> Non
     assert not followed.idle
 
 
-def test_what_has_ended_is_completed_and_followed_no_more(there: There, tmp_path: Path) -> None:
+def test_what_has_ended_is_completed_and_followed_no_more(there: Counting, tmp_path: Path) -> None:
     attempt(tmp_path, out=b"out", err=b"err", rc=b"0 exit\n", claim=b"1 2 3\n")
     home, followed = tmp_path / "home", Mirror(there)
     followed.watch(PLACE, str(home))
@@ -72,14 +57,14 @@ def test_what_has_ended_is_completed_and_followed_no_more(there: There, tmp_path
     assert followed.idle
 
 
-def test_what_never_began_has_nothing_to_follow(there: There, tmp_path: Path) -> None:
+def test_what_never_began_has_nothing_to_follow(there: Counting, tmp_path: Path) -> None:
     attempt(tmp_path, rc=b"75 skipped\n")
     followed = Mirror(there)
     followed.complete(str(tmp_path), {PLACE: str(tmp_path / "home"), OTHER: str(tmp_path / "other")})
     assert followed.idle
 
 
-def test_large_files_come_by_pieces_while_others_are_heard(there: There, tmp_path: Path) -> None:
+def test_large_files_come_by_pieces_while_others_are_heard(there: Counting, tmp_path: Path) -> None:
     text = os.urandom(3 * collect.WHOLE + 5)
     attempt(tmp_path, out=text, err=b"", rc=b"0 exit\n", claim=b"1 2 3\n", executed_ipynb=text[::-1])
     running, home, followed = attempt(tmp_path, OTHER, out=b"", err=b""), tmp_path / "home", Mirror(there)
@@ -95,7 +80,7 @@ def test_large_files_come_by_pieces_while_others_are_heard(there: There, tmp_pat
     assert followed.idle
 
 
-def test_a_cut_loses_nothing_and_doubles_nothing(there: There, tmp_path: Path) -> None:
+def test_a_cut_loses_nothing_and_doubles_nothing(there: Counting, tmp_path: Path) -> None:
     """covalent-slurm#64."""
     folder, home = attempt(tmp_path, out=b"one\n", err=b""), tmp_path / "home"
     followed = Mirror(there)
@@ -110,7 +95,7 @@ def test_a_cut_loses_nothing_and_doubles_nothing(there: There, tmp_path: Path) -
     assert (home / "out").read_bytes() == b"one\ntwo\n"
 
 
-def test_another_service_goes_on_where_the_first_was_killed(there: There, tmp_path: Path) -> None:
+def test_another_service_goes_on_where_the_first_was_killed(there: Counting, tmp_path: Path) -> None:
     folder, home = attempt(tmp_path, out=b"one\n", err=b""), tmp_path / "home"
     first = Mirror(there)
     first.watch(PLACE, str(home))
@@ -122,7 +107,7 @@ def test_another_service_goes_on_where_the_first_was_killed(there: There, tmp_pa
     assert (home / "out").read_bytes() == b"one\ntwo\n"
 
 
-def test_a_home_that_cannot_be_written_is_told_and_tried_again(there: There, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_is_told_and_tried_again(there: Counting, tmp_path: Path) -> None:
     attempt(tmp_path, out=b"one\n", err=b"two\n")
     home = tmp_path / "home"
     home.write_text("a file is in the way")
@@ -137,7 +122,7 @@ def test_a_home_that_cannot_be_written_is_told_and_tried_again(there: There, tmp
     assert (home / "err").read_bytes() == b"two\n"
 
 
-def test_a_log_that_its_script_cut_is_at_home_as_it_is_there(there: There, tmp_path: Path) -> None:
+def test_a_log_that_its_script_cut_is_at_home_as_it_is_there(there: Counting, tmp_path: Path) -> None:
     folder, home = attempt(tmp_path, out=b"a long line\n", err=b"", claim=b"1 2 3\n"), tmp_path / "home"
     followed = Mirror(there)
     followed.watch(PLACE, str(home))
@@ -147,7 +132,7 @@ def test_a_log_that_its_script_cut_is_at_home_as_it_is_there(there: There, tmp_p
     assert (home / "out").read_bytes() == b"short\n"
 
 
-def test_many_logs_have_their_turns_in_few_conversations(there: There, tmp_path: Path) -> None:
+def test_many_logs_have_their_turns_in_few_conversations(there: Counting, tmp_path: Path) -> None:
     followed = Mirror(there)
     for n in range(450):
         attempt(tmp_path, f"run/{n}/1", out=f"{n}".encode(), err=b"")
@@ -158,7 +143,16 @@ def test_many_logs_have_their_turns_in_few_conversations(there: There, tmp_path:
     assert there.asked == 5
 
 
-def test_it_is_asked_seldom_while_nothing_grows(there: There, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_asks_for_the_log_of_what_has_just_begun(there: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "_YOUNG", 60.0)
+    attempt(tmp_path, out=b"soon over", err=b"")
+    followed = Mirror(there)
+    followed.watch(PLACE, str(tmp_path / "home"))
+    followed.look(str(tmp_path))
+    assert (there.asked, followed.idle) == (0, False)
+
+
+def test_it_is_asked_seldom_while_nothing_grows(there: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "_LOOKS", (5.0, 50.0))
     attempt(tmp_path, out=b"", err=b"")
     followed = Mirror(there)

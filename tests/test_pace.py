@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from hybridnb.hosts.pace import Pace
@@ -27,7 +29,7 @@ def gaps(pace: Pace, clock: Clock, seconds: float) -> list[float]:
         if pace.look_due and pace.looked() == "always":
             pace.asked(awaiting=False)
             asked.append(clock.now)
-    return [b - a for a, b in zip(asked, asked[1:])]
+    return [b - a for a, b in pairwise(asked)]
 
 
 def test_a_new_connection_is_asked_at_once(clock: Clock) -> None:

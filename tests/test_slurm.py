@@ -108,7 +108,7 @@ hn-torn|4
 
 def test_squeues_answer_is_read_by_name_and_task() -> None:
     rows = slurm.queue(QUEUE)
-    assert [(r.name, r.index, r.native, r.state) for r in rows] == [
+    assert [(r.name, r.task, r.native, r.state) for r in rows] == [
         ("hn-70fb", 2, "20_2", "PENDING"),
         ("hn-70fb", 1, "20_1", "RUNNING"),
         ("hn-ab", 1, "31", "PENDING"),
@@ -147,7 +147,7 @@ other|33|FAILED|1:0
 def test_sacct_is_read_by_name_and_an_array_that_waits_says_nothing_of_its_tasks() -> None:
     """`123_[1%1]` matched nothing, and the array was called complete (reframe#3707)."""
     rows = slurm.accounts(ACCOUNTS)
-    assert [(r.name, r.index, r.state, r.code) for r in rows] == [
+    assert [(r.name, r.task, r.state, r.code) for r in rows] == [
         ("hn-70fb", 1, "COMPLETED", "0:0"),
         ("hn-ab", 1, "CANCELLED", "0:15"),
         ("hn-cd", 1, "NODE_FAIL", "1:0"),

@@ -218,7 +218,7 @@ class ClusterHost:
         self.problem = ""
         rows: dict[tuple[str, int], list[Row]] = {}
         for row in slurm.queue(text):
-            rows.setdefault((row.name, row.index), []).append(row)
+            rows.setdefault((row.name, row.task), []).append(row)
         for ticket in self._open.values():
             if ticket.native:
                 ticket.see(slurm.chosen(rows.get(ticket.name, ()), ticket.native), now, asked=asked)
@@ -234,7 +234,7 @@ class ClusterHost:
         """Take sacct's answer in. A number may be an earlier job's: the name decides."""
         now, failure = self._clock(), slurm.asked(text, "sacct")
         self._accounting = not (failure and "disabled" in failure)
-        rows = {(row.name, row.index): row for row in slurm.accounts(text)}
+        rows = {(row.name, row.task): row for row in slurm.accounts(text)}
         for ticket in asked:
             ticket.inquire(Silence.UNASKED if failure is not None else rows.get(ticket.name, Silence.ABSENT), now)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
 from . import collect
 from .transport import Transport
 
 _LOOKS = (1.0, 10.0)  # seconds between looks: while something grows, and at most
+_YOUNG = 1.0  # seconds in which nobody asks for a log: what a short job wrote comes whole, at its end
 _AT_ONCE = 200  # logs that one look follows
 _CREATE: int = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)  # Windows changes line ends otherwise
 
@@ -20,6 +22,7 @@ class _Log:
     home: str
     offset: int
     ended: bool = False  # what is there now is all
+    since: float = field(default_factory=time.monotonic)
 
 
 class Mirror:
@@ -71,9 +74,10 @@ class Mirror:
 
     def look(self, base: str) -> None:
         """Bring what is new, if it is time: one conversation, however many logs there are."""
-        if not self._logs or time.monotonic() - self._looked < self._wait:
+        now = time.monotonic()
+        ripe = (pair for pair in self._logs.items() if pair[1].ended or now - pair[1].since >= _YOUNG)
+        if now - self._looked < self._wait or not (chosen := dict(islice(ripe, _AT_ONCE))):
             return
-        chosen = dict(list(self._logs.items())[:_AT_ONCE])
         new = collect.grown(self._transport, base, {which: log.offset for which, log in chosen.items()})
         for which, log in chosen.items():
             text = new.get(which, b"")

@@ -133,7 +133,7 @@ class Row(NamedTuple):
     """A job as squeue or sacct tells of it."""
 
     name: str  # hn-TOKEN
-    index: int  # of the task in its array, counted from 1; 1 also without an array
+    task: int  # in its array, counted from 1; 1 also without an array
     native: str  # "123" or "123_4"
     state: str  # the long name
     reason: str = ""  # squeue's

@@ -22,8 +22,8 @@ _PATIENCE = 30.0  # seconds that a start or a stop may take on a busy machine
 _PAUSE = 0.02  # seconds between looks, where the system offers no event
 _LOG_LIMIT = 1 << 20  # bytes after which the log is begun anew; one older is kept
 # What the service needs of the starter's environment. Jobs get theirs with their run, so nothing else may come along.
-_KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "SLURM_CONF", "KRB5CCNAME", "KRB5_CONFIG")
-_KEPT_BEGINNINGS = ("LC_", "XDG_", "HYBRIDNB_")
+_KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK")
+_KEPT_BEGINNINGS = ("LC_", "XDG_", "HYBRIDNB_", "KRB5", "SLURM_CONF")
 
 
 class Address(NamedTuple):

@@ -107,6 +107,7 @@ async def _idle(*, busy: Callable[[], bool], left: Callable[[], float]) -> None:
 
 async def _keep_place(lock: Lock, address: process.Address) -> None:
     """Announce the service again whenever its file was removed; return when the whole folder was, for then nobody is kept out."""
+    await asyncio.sleep(_LOOK)  # it has just been announced
     while lock.in_place():
         if not process.announced(address):
             process.announce(address)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from hybridnb.engine import Engine
@@ -77,6 +80,16 @@ def check(laptop: Laptop, account: Account, *, runs: int = 1) -> None:
         assert bad
         assert bad.exit_code == 3
     assert {k: n for k, n in ran(account).items() if k != "first.1"} == {f"{name}.1": runs for name in "abc"}
+
+
+def runners(account: Account) -> list[psutil.Process]:
+    """Return the account's queues. Some processes may end while they are looked at."""
+    found = []
+    for process in account.processes():
+        with suppress(psutil.Error):
+            if any(word.endswith("/runner.sh") for word in process.cmdline()) and process.name() == "sh":
+                found.append(process)
+    return found
 
 
 # -- the connection breaks --------------------------------------------------------------------------------------------------
@@ -171,6 +184,51 @@ def test_damaged_bytes_are_no_news(server: Server, proxy: Proxied, laptops: Lapt
         laptop.run(*chain())
         laptop.finish()
     check(laptop, server.account, runs=2)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_storm_of_all_faults(seed: int, server: Server, proxy: Proxied, laptops: Laptops) -> None:
+    """Whatever comes one after the other, and the runner killed in between: at the end all is as in fine weather."""
+    net, door = proxy(server)
+    laptop = connected(laptops(door))
+    dice = random.Random(seed)
+    faults: list[Callable[[], object]] = [
+        net.rst,
+        net.fin,
+        lambda: net.cut("down", dice.randrange(4000)),
+        lambda: net.cut("up", dice.randrange(4000)),
+        lambda: net.flip("down", dice.randrange(2000)),
+        lambda: setattr(net, "latency", dice.random() / 10),
+        lambda: setattr(net, "rate", dice.choice([0, 20_000])),
+        lambda: end(p for p in server.sessions() if dice.random() < 0.5),
+        lambda: end(runners(server.account)),
+    ]
+    stores = []
+    for n in range(4):
+        jobs = [job(f"j{i}", f"sleep 0.1; echo out; exit {int(i % 7 == 3)}", *parents(dice, i)) for i in range(12)]
+        stores.append(laptop.run(*jobs, name=f"storm{n}"))
+        for _ in range(6):
+            dice.choice(faults)()
+            for _ in range(dice.randrange(1, 6)):
+                laptop.engine.step(0.05)
+    net.heal()
+    laptop.finish()
+    counts: Counter[str] = Counter()
+    for store in stores:
+        states = laptop.states(store)
+        assert "lost" not in states.values()
+        for i in range(12):
+            above = [d for d in store.run.jobs[f"j{i}"].after if states[d.job] != {"ok": "done", "failed": "failed"}.get(d.kind.value, states[d.job])]
+            assert states[f"j{i}"] == ("skipped" if above else "failed" if i % 7 == 3 else "done")
+            if not above:
+                counts[f"j{i}.1"] += 1
+                assert laptop.log(store, f"j{i}") == "out\n"
+    assert ran(server.account) == {"first.1": 1, **counts}
+
+
+def parents(dice: random.Random, i: int) -> list[str]:
+    chosen = dice.sample(range(i), min(i, dice.randrange(3)))
+    return [f"j{n}" + dice.choice(["", "", ":any", ":failed"]) for n in chosen]
 
 
 # -- the host limits us -----------------------------------------------------------------------------------------------------
@@ -273,7 +331,7 @@ def test_a_runner_that_was_killed_is_started_again(server: Server, laptops: Lapt
     go = server.account.home / "go"
     laptop.run(job("a", f"while [ ! -e '{go}' ]; do sleep 0.05; done; echo out of a"), *chain()[1:])
     laptop.until(lambda: "a.1" in ran(server.account))
-    end([p for p in server.account.processes() if any("runner.sh" in word for word in p.cmdline())])
+    end(runners(server.account))
     go.touch()
     check(laptop, server.account)
 
@@ -387,7 +445,7 @@ def test_two_laptops_share_an_account(server: Server, laptops: Laptops) -> None:
     for laptop in both:
         assert set(laptop.states(laptop.stores[0]).values()) == {"done"}, laptop.engine.problems
     assert ran(server.account) == {f"j{n}.1": 2 for n in range(15)}
-    assert sum(any("runner.sh" in word for word in p.cmdline()) for p in server.account.processes() if p.name() == "sh") <= 1
+    assert len(runners(server.account)) <= 1
 
 
 # -- hosts that are not as one would like -----------------------------------------------------------------------------------
