@@ -18,7 +18,7 @@ from .hosts.config import Hosts
 from .hosts.host import Host
 from .journal import Record
 from .model import Workflow
-from .run import Run
+from .run import Run, State
 from .store import Store, listed
 
 _T = TypeVar("_T")
@@ -144,7 +144,7 @@ class Engine:
             if host.watched != self.watched:
                 host.watched = self.watched
             for report in host.hear():
-                self._note(report)
+                self._note(report, host)
             self._trouble(host)
         for execution in list(self.executions.values()):
             self._hand_over(execution)
@@ -187,10 +187,12 @@ class Engine:
         elif host.name not in self._again:
             self.problems.pop(host.name, None)
 
-    def _note(self, report: Report) -> None:
+    def _note(self, report: Report, host: Host) -> None:
         for execution in self.executions.values():
             if execution.knows(report.key):
                 execution.hear(report)
+                if report.what is State.QUEUED:
+                    self._describe(execution.store, host)
                 return
 
     def _host(self, name: str, execution: Execution) -> Host:
@@ -236,10 +238,10 @@ class Engine:
                 place = self._host(host, execution)
                 if place.submit(batch):
                     execution.submitted(batch)
+                    self._describe(execution.store, place)
             except _REFUSALS as error:
                 refused = error
                 continue
-            self._describe(execution.store, host, place)
             self._unsent[host] = [(e, s) for e, s in self._unsent[host] if e is not execution]
         if refused:
             raise refused
@@ -299,7 +301,9 @@ class Engine:
 
         self._pool.submit(work_then_tell)
 
-    def _describe(self, store: Store, host: str, place: Host) -> None:
+    def _describe(self, store: Store, place: Host) -> None:
+        """Find out about a host that has taken something."""
+        host = place.name
         if (store.run.id, host) in self._described or f"host {host}" in store.run.facts:
             return
         self._described.add((store.run.id, host))

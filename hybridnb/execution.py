@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,7 @@ class Execution:
         self.store.note({"event": "attempt", "job": job.name, "attempt": number, "token": token, "host": job.host})
         made = self.run.attempt(job.name, number)
         assert made
-        return self.submission(made)
+        return replace(self.submission(made), new=True)
 
     def submission(self, attempt: Attempt) -> Submission:
         """Build what goes to the host: the same again whenever it is built, so that it may be sent again."""

@@ -28,6 +28,7 @@ class Submission:
     work: str = "."  # where the script runs
     own: bool = False  # that folder is ours to make
     known: bool = False  # the host had it already when this was written
+    new: bool = False  # nobody has said a word of it to the host before
     environment: str = ""  # a file of exports that the script starts with
     setup: tuple[str, ...] = ()  # shell lines that come before the command
     shell: str = ""  # the words of the shell for them, such as "bash -l"

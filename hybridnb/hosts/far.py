@@ -77,6 +77,8 @@ class FarHost:
         self._watched = False
         self._held: dict[str, _Held] = {}
         self._cancelled: set[str] = set()
+        self._unsaid: dict[str, Submission] = {}  # what the host cannot have heard of
+        self._never: set[str] = set()  # what was cancelled before that
         self._heard: list[Report] = []
         self._out: deque[Report] = deque()
         self._mirror = Mirror(transport)
@@ -116,14 +118,24 @@ class FarHost:
     def submit(self, submissions: Sequence[Submission]) -> bool:
         """Post them; State.QUEUED is reported when the host has them."""
         chosen = list(submissions)
-        self._post(_run(chosen[0].key), lambda task: self._submit(task, chosen))
+        self._unsaid.update((s.key, s) for s in chosen if s.new)
+        self._post(_run(chosen[0].key), lambda task: self._submit(task, chosen), void=lambda: self._never.issuperset(s.key for s in chosen))
         return False
 
     def cancel(self, keys: Iterable[str]) -> None:
-        """See Host. What is not there yet goes there with the mark that it is never to start."""
-        chosen = list(keys)
+        """See Host. What the host has not heard of ends at once; what it may have heard of goes there marked as never to start."""
+        chosen, at = [], iso(time.time())
+        for key in keys:
+            if unsaid := self._unsaid.pop(key, None):
+                self._never.add(key)
+                self._out.append(Report(key, unsaid.attempt, State.CANCELLED, at))
+            else:
+                chosen.append(key)
         self._cancelled.update(chosen)
-        self._post("", lambda _: self._tell("cancel", chosen))
+        if chosen:
+            self._post("", lambda _: self._tell("cancel", chosen))
+        self._signal.set()
+        self._wake()
 
     def withdraw(self, keys: Iterable[str]) -> None:
         """See Host."""
@@ -180,8 +192,8 @@ class FarHost:
         self._answer(Unreachable(f"host '{self.name}' was let go of"))
         self._tasks.close()
 
-    def _post(self, order: str, do: Callable[[Task], bool]) -> None:
-        self._tasks.post(order, do)
+    def _post(self, order: str, do: Callable[[Task], bool], *, void: Callable[[], bool] | None = None) -> None:
+        self._tasks.post(order, do, void=void)
         self._start()
 
     def _start(self) -> None:
@@ -196,6 +208,7 @@ class FarHost:
             self._signal.wait(pause)
             self._signal.clear()
             slept, before = time.time() - before > pause + _SLEPT, time.time()
+            self._tasks.prune()
             if (slept or not self.reach.due) and self._wanted and not self._closed.is_set():
                 self._try(doubt=slept)
             pause = self._pause()
@@ -278,6 +291,9 @@ class FarHost:
 
     def _submit(self, task: Task, submissions: Sequence[Submission]) -> bool:
         assert self._inner
+        for s in submissions:
+            self._unsaid.pop(s.key, None)  # from here on the host may have heard of it
+        submissions = [s for s in submissions if s.key not in self._never]
         if needing := self._needing(submissions):
             try:
                 if not self._tasks.moved(task, lambda: self._send(needing)):

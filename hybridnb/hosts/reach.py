@@ -43,7 +43,8 @@ class Reach:
         """Why it is not reached, for a person; "" when it is."""
         if not self._why or self._tries < 2:
             return self._why
-        return f"{self._why}; tried {self._tries} times, next in {max(0.0, self._next - time.monotonic()):.0f} s"
+        at = time.strftime("%H:%M:%S", time.localtime(time.time() + self.due))  # a time of day stays true on a screen that nobody redraws
+        return f"{self._why}; tried {self._tries} times, next at {at}"
 
     @property
     def due(self) -> float:

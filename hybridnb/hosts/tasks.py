@@ -25,6 +25,7 @@ class Task:
     due: float = 0.0
     wait: float = _WAITS[0]
     trouble: str = ""
+    void: Callable[[], bool] | None = None  # has it become pointless?
 
     def delay(self, trouble: str) -> None:
         """Try it again later."""
@@ -53,10 +54,16 @@ class Tasks:
         """What keeps one of them from being done."""
         return next((task.trouble for task in list(self._open) if task.trouble), "")
 
-    def post(self, order: str, do: Callable[[Task], bool]) -> None:
-        """Have something done."""
-        self._posted.append(Task(order, do))
+    def post(self, order: str, do: Callable[[Task], bool], *, void: Callable[[], bool] | None = None) -> None:
+        """Have something done, unless it becomes void before that."""
+        self._posted.append(Task(order, do, void=void))
         self._ready()
+
+    def prune(self) -> None:
+        """Let go of what has become void, so that nobody connects for it."""
+        while self._posted:
+            self._open.append(self._posted.popleft())
+        self._open = [task for task in self._open if task.moving or not (task.void and task.void())]
 
     def work(self) -> bool:
         """Do what can be done now; say whether anything was. What the host could not do delays its own order only.
