@@ -217,6 +217,7 @@ def test_what_is_cancelled_before_the_host_was_reached_never_runs(laptop: Laptop
     store = laptop.run(job("a"), job("b", "", "a"))
     laptop.until(lambda: laptop.host().problem)
     laptop.engine.execution(store.run.id).cancel()
+    laptop.until(lambda: store.run.state.final)  # without a word to the host
     server.start()
     laptop.finish()
     assert laptop.states(store) == {"a": "cancelled", "b": "cancelled"}

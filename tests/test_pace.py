@@ -77,6 +77,19 @@ def test_an_end_is_confirmed_soon_but_not_in_a_loop(clock: Clock) -> None:
     assert pace.looked() == "always"
 
 
+def test_a_person_waits_for_the_word_of_a_quick_controller_only_a_moment(clock: Clock) -> None:
+    pace = Pace(clock)
+    pace.watched = True
+    for took, pause in ((0.05, 0.31), (0.3, 1.51), (5.0, 2.01)):
+        pace.looked()
+        clock.now += took
+        pace.asked(awaiting=False)
+        clock.now += pause - 0.1
+        assert pace.looked(awaiting=True) == "never"
+        clock.now += 0.1
+        assert (pace.looked(), pace.looked(awaiting=True)) == ("always" if pause > 2 else "ends", "always")
+
+
 def test_what_was_refused_is_tried_ever_more_seldom_until_something_ends(clock: Clock) -> None:
     pace = Pace(clock)
     tries = 0

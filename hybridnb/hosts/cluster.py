@@ -185,7 +185,7 @@ class ClusterHost:
             self._converse("")
 
     def _look(self, now: float) -> None:
-        ask = self.pace.looked()
+        ask = self.pace.looked(awaiting=any(t.evidence for t in self._open.values()))
         vanished = self._vanished(now)
         runs = dict.fromkeys(t.run for t in self._open.values())
         ids = ",".join(t.native for t in vanished)

@@ -8,6 +8,7 @@ _OFTEN, _SELDOM = 0.3, 30.0  # seconds between two looks at the events, which co
 _ASK, _ASK_SELDOM = 2.0, 60.0  # seconds between two calls of squeue
 _WATCHED, _ASK_WATCHED = 0.6, 5.0  # seconds, the most of each, while a person looks
 _SOON = 0.5  # seconds until squeue is called once more when a script has ended: Slurm's last word comes a moment later
+_SHARE = 5  # times as long as squeue takes: the least between two calls while a person waits for Slurm's word about an end
 _TRY, _TRY_SELDOM = 2.0, 60.0  # seconds until what was refused for now is tried again
 _LONG_AGO = -1e9
 
@@ -25,6 +26,7 @@ class Pace:
         self._changed = self._clock()
         self._looked = self._asked = self._tried = _LONG_AGO
         self._question, self._pause = _ASK, _TRY
+        self._took = _ASK
 
     def news(self) -> None:
         """Something happened, and what was refused may go now."""
@@ -40,16 +42,17 @@ class Pace:
         longest = _WATCHED if self.watched else _SELDOM
         return now - self._looked >= min(max((now - self._changed) / 20, _OFTEN), longest)
 
-    def looked(self) -> str:
-        """A look begins; return when it calls squeue: "always", "never", or if it finds "ends"."""
+    def looked(self, *, awaiting: bool = False) -> str:
+        """A look begins, which may be `awaiting` the last word about an end; say when it calls squeue: "always", "never", or if it finds "ends"."""
         self._looked = self._clock()
         since = self._looked - self._asked
-        return "always" if since >= self._question else "ends" if since >= _ASK else "never"
+        ready = since >= (min(max(_SHARE * self._took, _OFTEN), _ASK) if self.watched else _ASK)
+        return "always" if since >= self._question or (awaiting and ready) else "ends" if ready else "never"
 
     def asked(self, *, awaiting: bool) -> None:
         """The controller was asked; is its last word about an end still to come?"""
         now, before = self._clock(), self._asked
-        self._asked = now
+        self._asked, self._took = now, now - self._looked
         longest = _ASK_WATCHED if self.watched else _ASK_SELDOM
         self._question = _SOON if awaiting and now - before >= _ASK else min(max((now - self._changed) / 5, _ASK), longest)
 

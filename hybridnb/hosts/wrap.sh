@@ -71,7 +71,7 @@ attempt() { # FOLDER KEY ATTEMPT; sets code
   fi
   [ ! -e ../cancel ] || { end 75 cancelled; return 0; }
   [ -z "$2" ] || echo "start $2 $3 $$" >&4
-  ( run ) >out 2>err </dev/null 3>&- 4>&- 5>&-
+  ( run ) >>out 2>>err </dev/null 3>&- 4>&- 5>&-
   code=$?
   word=exit
   if [ $code -ne 0 ] && [ -e ../cancel ]; then word=cancelled
