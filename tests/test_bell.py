@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hybridnb.hosts.bell import Bell, ring
+from hybridnb.hosts.windows.bell import Bell, ring
 
 DEADLINE = 30.0  # seconds
 

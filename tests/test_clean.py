@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from hybridnb.errors import HostError
-from hybridnb.hosts.clean import clean
+from hybridnb.hosts.files.clean import clean
 from hybridnb.hosts.local import LocalTransport
 from testbed.processes import program
 

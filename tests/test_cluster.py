@@ -12,7 +12,7 @@ import pytest
 
 from hybridnb.errors import HostError
 from hybridnb.hosts.attempts import Report, Submission, key
-from hybridnb.hosts.cluster import ClusterHost
+from hybridnb.hosts.slurm.cluster import ClusterHost
 from hybridnb.hosts.local import LocalTransport
 from hybridnb.model import Dependency, Job, Kind, Resources
 from hybridnb.run import State

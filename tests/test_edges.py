@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybridnb.hosts.attempts import Submission
-from hybridnb.hosts.edges import Edges
+from hybridnb.hosts.slurm.edges import Edges
 from hybridnb.model import Dependency, Job, Kind
 from hybridnb.run import State
 

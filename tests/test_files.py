@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hybridnb.errors import HostError, Unreachable
-from hybridnb.hosts import manifest as hosts_manifest
+from hybridnb.hosts.files import manifest as hosts_manifest
 from hybridnb.hosts.files import Entry, fetch, local_manifest, send
 from hybridnb.hosts.local import LocalTransport
 from hybridnb.hosts.transport import File

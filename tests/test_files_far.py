@@ -13,10 +13,10 @@ import pytest
 
 from hybridnb.errors import HostError, Unreachable
 from hybridnb.hosts.files import fetch, local_manifest, send
-from hybridnb.hosts.openssh import OpenSSH
+from hybridnb.hosts.ssh.openssh import OpenSSH
 from hybridnb.hosts.questions import Questions
 from hybridnb.hosts.shell import ShellTransport
-from hybridnb.hosts.ssh import SSH
+from hybridnb.hosts.ssh.link import SSH
 from testbed.proxy import Proxy
 from testbed.sshd import Door, Server, Sshd
 

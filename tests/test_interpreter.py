@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hybridnb.hosts import interpreter
+from hybridnb.hosts.windows import interpreter
 
 EXE = ".exe" if os.name == "nt" else ""
 PLAIN: dict[str, Any] = {"exec": [], "interpreter": [], "suffix": "", "setup": [], "shell": []}

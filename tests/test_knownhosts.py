@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hybridnb.errors import Refused
-from hybridnb.hosts.knownhosts import KnownHosts, append, fingerprint, key_type, label
+from hybridnb.hosts.ssh.knownhosts import KnownHosts, append, fingerprint, key_type, label
 from testbed.processes import program
 
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from hybridnb.errors import HostError, Refused, Unreachable
-from hybridnb.hosts.askpass import Askpass
-from hybridnb.hosts.openssh import OpenSSH
+from hybridnb.hosts.ssh.askpass import Askpass
+from hybridnb.hosts.ssh.openssh import OpenSSH
 from hybridnb.hosts.questions import Questions
 from testbed.processes import until
 from testbed.sshd import Server, Sshd
@@ -78,7 +78,7 @@ def test_a_long_temporary_folder_does_not_make_the_control_path_too_long(
 
 def test_a_master_does_not_outlive_the_process_that_wanted_it(server: Server, temporary: Path) -> None:
     opener = (
-        "import sys, time; from pathlib import Path; from hybridnb.hosts.openssh import OpenSSH; "
+        "import sys, time; from pathlib import Path; from hybridnb.hosts.ssh.openssh import OpenSSH; "
         "from hybridnb.hosts.questions import Questions; link = OpenSSH(sys.argv[1], {}, questions=Questions(), "
         "config=Path(sys.argv[2])); link.open(); print('in', flush=True); time.sleep(100)"
     )

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from hybridnb.hosts.pace import Pace
+from hybridnb.hosts.slurm.pace import Pace
 
 
 class Clock:

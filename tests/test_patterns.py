@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hybridnb.errors import HostError
-from hybridnb.hosts.patterns import parse, select
+from hybridnb.hosts.files.patterns import parse, select
 
 PARTS = st.sampled_from(
     ["a", "b", ".h", "a1", "a[1]", "a.csv", "-x", "*", "?", "a*", "*.csv", "[ab]", "[!a]", "[", "**", ".*", "a?", "[.]h"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from hybridnb.errors import NotFound, Refused, Unreachable
-from hybridnb.hosts.asking import Asking
+from hybridnb.hosts.ssh.asking import Asking
 from hybridnb.hosts.questions import Questions
 from testbed.processes import until
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hybridnb.hosts import group
-from hybridnb.hosts.runner import ROOT
-from hybridnb.hosts.windows import WindowsTransport, hand_over
+from hybridnb.hosts.windows import group
+from hybridnb.hosts.windows.runner import ROOT
+from hybridnb.hosts.windows.host import WindowsTransport, hand_over
 
 DEADLINE = 60.0  # seconds
 POSIX = os.name == "posix"
@@ -199,7 +199,7 @@ def test_no_more_than_the_slots_run_at_once_and_they_can_be_changed(make: Callab
 def test_a_twin_finds_the_claim_taken_and_runs_nothing(make: Callable[..., Queue]) -> None:
     q = make()
     q.job("k", "open('ran', 'a').write('ran\\n')")
-    command = [sys.executable, "-m", "hybridnb.hosts.wrapper", str(q.jobs / "k/1")]
+    command = [sys.executable, "-m", "hybridnb.hosts.windows.wrapper", str(q.jobs / "k/1")]
     twins = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(4)]
     assert sorted(p.wait(DEADLINE) for p in twins) == [0, 75, 75, 75]
     assert (q.jobs.parent / "ran").read_text() == "ran\n"
@@ -335,7 +335,7 @@ def test_an_attempt_that_another_wrapper_claimed_is_told_of_with_its_start_and_w
     q = make(slots=1)
     q.send(q.job("hold", SLEEP), q.job("k", SLEEP))
     q.wait("start hold")
-    command = [sys.executable, "-m", "hybridnb.hosts.wrapper", str(q.jobs / "k/1")]
+    command = [sys.executable, "-m", "hybridnb.hosts.windows.wrapper", str(q.jobs / "k/1")]
     twin = group.lead(command, folder=str(ROOT), out=subprocess.PIPE, err=None)
     assert twin.stdout
     with twin.stdout:
@@ -372,7 +372,7 @@ def test_two_runners_of_a_folder_are_never_there_together(make: Callable[..., Qu
     q = make()
     q.send(q.job("k", SLEEP))
     q.wait("start k")
-    command = [sys.executable, "-m", "hybridnb.hosts.runner", str(q.folder), "1"]
+    command = [sys.executable, "-m", "hybridnb.hosts.windows.runner", str(q.folder), "1"]
     assert subprocess.run(command, cwd=ROOT, timeout=DEADLINE).returncode == 0
     assert not q.send("cancel k 1\n")
     q.wait("end k")

@@ -6,7 +6,7 @@ import pytest
 
 from hybridnb.errors import Refused
 from hybridnb.hosts.channel import Crowded
-from hybridnb.hosts.sessions import Full, Sessions
+from hybridnb.hosts.ssh.sessions import Full, Sessions
 
 
 class Host:

@@ -7,9 +7,9 @@ from dataclasses import fields
 
 import pytest
 
-from hybridnb.hosts import slurm
-from hybridnb.hosts.slurm import Phase, Refusal, Row, Told
-from hybridnb.hosts.verdict import GONE, LAST_WORD, LATE, SETTLED, Silence, decide, judged
+from hybridnb.hosts.slurm import dialect as slurm
+from hybridnb.hosts.slurm.dialect import Phase, Refusal, Row, Told
+from hybridnb.hosts.slurm.verdict import GONE, LAST_WORD, LATE, SETTLED, Silence, decide, judged
 from hybridnb.model import Resources
 from hybridnb.run import State
 

@@ -15,9 +15,9 @@ import pytest
 
 from hybridnb.errors import HostError, Refused, Unreachable
 from hybridnb.hosts.channel import Channel
-from hybridnb.hosts.openssh import OpenSSH
+from hybridnb.hosts.ssh.openssh import OpenSSH
 from hybridnb.hosts.questions import Question, Questions
-from hybridnb.hosts.ssh import SSH
+from hybridnb.hosts.ssh.link import SSH
 from testbed.processes import program, until
 from testbed.proxy import Proxy
 from testbed.sshd import PASSPHRASE, PASSWORD, Door, Server, Sshd, code, keygen
@@ -788,7 +788,7 @@ def test_what_is_learnt_of_hosts_is_for_the_user_alone(ssh: Links, sshd: Sshd) -
 
 
 def test_paramiko_is_imported_only_when_a_link_is_opened() -> None:
-    look = "import sys, hybridnb.hosts.ssh, hybridnb.hosts.openssh; sys.exit('paramiko' in sys.modules)"
+    look = "import sys, hybridnb.hosts.ssh.link, hybridnb.hosts.ssh.openssh; sys.exit('paramiko' in sys.modules)"
     subprocess.run([sys.executable, "-c", look], check=True)
 
 

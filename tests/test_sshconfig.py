@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hybridnb.errors import Refused
-from hybridnb.hosts.sshconfig import Hop, route
+from hybridnb.hosts.ssh.config import Hop, route
 
 Ways = Callable[..., tuple[Hop, ...]]
 

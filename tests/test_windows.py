@@ -13,7 +13,7 @@ import pytest
 
 from hybridnb.errors import HostError
 from hybridnb.hosts.attempts import Report, Submission
-from hybridnb.hosts.windows import WindowsHost, WindowsTransport, spec
+from hybridnb.hosts.windows.host import WindowsHost, WindowsTransport, spec
 from hybridnb.model import Dependency, Job, Kind
 from hybridnb.run import State
 

@@ -17,7 +17,7 @@ from typing import Any
 from .. import home
 from ..errors import HostError, HybridnbError, Refused, Unreachable
 from ..model import Resources
-from . import slurm
+from .slurm import dialect as slurm
 from .config import Hosts, plain
 from .far import FarHost
 from .local import LocalTransport
@@ -154,7 +154,7 @@ def _reach(transport: ShellTransport, entry: Mapping[str, Any], connect: Callabl
 
 def _name(name: str, entry: Mapping[str, Any]) -> Found:
     """Find the machine that is spoken to first."""
-    from .sshconfig import route
+    from .ssh.config import route
 
     hops = route(name, entry)
     first, way = hops[0], "".join(f", then {hop}" for hop in hops[1:])

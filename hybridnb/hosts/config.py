@@ -110,7 +110,7 @@ def _here(name: str, **more: Any) -> Host:
     """Make the host that is this machine; without a POSIX shell another runner is its queue."""
     if os.name != "nt":
         return PlainHost(name, LocalTransport(name), **more)
-    from .windows import WindowsHost, WindowsTransport
+    from .windows.host import WindowsHost, WindowsTransport
 
     return WindowsHost(name, WindowsTransport(name), **more)
 

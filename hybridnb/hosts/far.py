@@ -20,7 +20,7 @@ from ..model import Resources
 from ..run import State, iso
 from . import files
 from .attempts import Report, Submission
-from .clean import clean
+from .files.clean import clean
 from .host import Inner
 from .mirror import Mirror
 from .reach import Reach

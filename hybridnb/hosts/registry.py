@@ -12,8 +12,8 @@ from ..errors import HostError, NotFound, did_you_mean
 TRANSPORTS, SCHEDULERS = "hybridnb.transports", "hybridnb.schedulers"  # groups of entry points
 
 _OWN = {
-    TRANSPORTS: {"local": "local:LocalTransport", "ssh": "ssh:SSH", "openssh": "openssh:OpenSSH", "wsl": "wsl:Wsl"},
-    SCHEDULERS: {"process": "host:PlainHost", "slurm": "cluster:ClusterHost"},
+    TRANSPORTS: {"local": "local:LocalTransport", "ssh": "ssh.link:SSH", "openssh": "ssh.openssh:OpenSSH", "wsl": "wsl:Wsl"},
+    SCHEDULERS: {"process": "host:PlainHost", "slurm": "slurm.cluster:ClusterHost"},
 }
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from ..errors import HostError
+from ...errors import HostError
 from .manifest import HASH, Entry, entry, look, look_well
 from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, claimed, nothing, parted, portions, unsteady
 from .patterns import OURS
-from .transport import Transport
+from ..transport import Transport
 
 _PIECE = 1 << 18  # bytes
 

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass, field
 from shlex import quote
 
-from ..run import State, iso
-from . import slurm
-from .attempts import Report, Submission
-from .slurm import Phase, Row, Told
+from ...run import State, iso
+from . import dialect as slurm
+from ..attempts import Report, Submission
+from .dialect import Phase, Row, Told
 from .verdict import Silence, Verdict, decide, judged
 
 _NEWS = 60.0  # seconds between two estimates of a start that are worth telling

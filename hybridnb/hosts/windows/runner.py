@@ -1,4 +1,4 @@
-"""`python -m hybridnb.hosts.runner DIR SLOTS`: what runner.sh is, for a machine without a POSIX shell. It does what it is asked in the
+"""`python -m hybridnb.hosts.windows.runner DIR SLOTS`: what runner.sh is, for a machine without a POSIX shell. It does what it is asked in the
 same words, keeps the same record, and ends in the same way; what differs:
 
   DIR/bell/PORT        where it hears that something was put into its inbox (see bell.py), instead of a FIFO
@@ -22,11 +22,11 @@ from heapq import heappop, heappush
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from ..lock import Lock
+from ...lock import Lock
 from . import bell, group
 from .queued import Evidence, Job, Standing, alive, claim_of, evidence_of
 
-ROOT = Path(__file__).parents[2]  # where `-m hybridnb…` is found, whatever the paths of scripts are
+ROOT = Path(__file__).parents[3]  # where `-m hybridnb…` is found, whatever the paths of scripts are
 _LIMIT = 16_000_000  # bytes of the record, after which it begins anew: whoever has not read it asks again
 _PAUSE = 1.0  # seconds between looks, where nobody tells
 
@@ -131,7 +131,7 @@ class Runner:
 
     def _attend(self, job: Job, attempt: int) -> None:
         """Run a wrapper and wait for it, in a thread of its own."""
-        command = [sys.executable, "-m", "hybridnb.hosts.wrapper", str(job.folder / str(attempt))]
+        command = [sys.executable, "-m", "hybridnb.hosts.windows.wrapper", str(job.folder / str(attempt))]
         while True:
             try:
                 wrapper = group.lead(command, folder=str(ROOT), out=subprocess.PIPE, err=None)

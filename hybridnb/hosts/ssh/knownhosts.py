@@ -13,7 +13,7 @@ from fnmatch import translate
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import Refused
+from ...errors import Refused
 
 
 class Entry(NamedTuple):

@@ -8,9 +8,9 @@ from enum import Enum
 from shlex import quote
 from typing import NamedTuple
 
-from ..model import Dependency, Resources
-from . import process
-from .attempts import Submission
+from ...model import Dependency, Resources
+from .. import process
+from ..attempts import Submission
 
 PREFIX = "hn-"  # of the names that our jobs have there
 

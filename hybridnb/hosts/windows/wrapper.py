@@ -1,4 +1,4 @@
-"""`python -m hybridnb.hosts.wrapper FOLDER`: what wrap.sh is, for a machine without a POSIX shell. The same files, but for `spec.json`.
+"""`python -m hybridnb.hosts.windows.wrapper FOLDER`: what wrap.sh is, for a machine without a POSIX shell. The same files, but for `spec.json`.
 
 Runs one attempt, at most once, and leaves the evidence in its folder. A line "PID" on standard output says that it started.
 """

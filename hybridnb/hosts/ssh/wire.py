@@ -24,11 +24,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # some versions use ciphers that their own cryptography library calls old
     import paramiko
 
-from ..errors import HostError, Refused, Unreachable
+from ...errors import HostError, Refused, Unreachable
 from . import knownhosts
 from .asking import Asking
 from .knownhosts import KnownHosts, fingerprint, label
-from .sshconfig import Hop
+from .config import Hop
 
 # Its threads would write their troubles, with tracebacks, to the terminal: they are raised where they matter.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from . import slurm
-from .slurm import Answer, Refusal
+from . import dialect as slurm
+from .dialect import Answer, Refusal
 from .ticket import Ticket
 from .unit import LARGEST, gather, order
 

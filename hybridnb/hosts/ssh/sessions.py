@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import Refused
-from .channel import Crowded
+from ...errors import Refused
+from ..channel import Crowded
 
 _SHORT, _LONG = 0.02, 1.0  # seconds between two tries: a place is free only when the program there has ended
 _T = TypeVar("_T")

@@ -17,14 +17,14 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import HostError
-from ..lock import Lock
+from ...errors import HostError
+from ...lock import Lock
 from . import bell, group
-from .attempts import Submission, interpreter, variables
-from .host import PlainHost
-from .local import LocalTransport
+from ..attempts import Submission, interpreter, variables
+from ..host import PlainHost
+from ..local import LocalTransport
 from .runner import ROOT
-from .transport import File
+from ..transport import File
 
 _DIGEST = f"{zlib.crc32(b''.join(file.read_bytes() for file in sorted(Path(__file__).parent.glob('*.py')))):08x}"
 _LOOK = 1.0  # seconds after which a follower looks though nobody rang
@@ -104,7 +104,7 @@ def hand_over(folder: Path, *, slots: int, batch: bytes = b"") -> bool:
     bell.ring(folder / "bell")
     if not anew and Lock(folder / "lock").held():
         return False
-    command = [sys.executable, "-m", "hybridnb.hosts.runner", str(folder.absolute()), str(slots)]
+    command = [sys.executable, "-m", "hybridnb.hosts.windows.runner", str(folder.absolute()), str(slots)]
     with open(folder / "runner.log", "ab") as log:
         runner = group.lead(command, folder=str(ROOT), out=log, err=log)
     threading.Thread(target=runner.wait, name=f"runner-{runner.pid}", daemon=True).start()  # so that its end leaves nothing

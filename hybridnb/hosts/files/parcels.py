@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from ..errors import HostError
+from ...errors import HostError
 from .manifest import Entry, Found
-from .transport import Transport
+from ..transport import Transport
 
 BLOCK = 1 << 20  # bytes
 SAMPLE = 1 << 18  # bytes that tell whether to compress

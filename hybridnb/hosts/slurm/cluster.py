@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from shlex import quote
 
-from ..errors import HostError
-from ..run import State
-from . import slurm
-from .attempts import Report, Submission
+from ...errors import HostError
+from ...run import State
+from . import dialect as slurm
+from ..attempts import Report, Submission
 from .conversation import Conversation
 from .edges import Edges
 from .outbox import Outbox
 from .pace import Pace
-from .slurm import Answer, Row, Told
+from .dialect import Answer, Row, Told
 from .ticket import Ticket, run_folder
-from .transport import File, Transport
+from ..transport import File, Transport
 from .unit import files
 from .verdict import Silence, Verdict
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import paramiko
 from paramiko.auth_handler import AuthHandler
 
-from ..errors import Refused, Unreachable
+from ...errors import Refused, Unreachable
 from .identity import agent, identities
 from .wire import Ask, Wire
 

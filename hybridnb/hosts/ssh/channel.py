@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import paramiko
 from paramiko.common import cMSG_CHANNEL_DATA
 
-from ..errors import Unreachable
+from ...errors import Unreachable
 from .sessions import Sessions
 
 if TYPE_CHECKING:

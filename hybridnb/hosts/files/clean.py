@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..errors import HostError
-from .transport import Transport
+from ...errors import HostError
+from ..transport import Transport
 
 _RUN = re.compile(r"\d{4}-\d\d-\d\d-\d{4}-[a-km-np-z2-9]{4}")  # as the store names them
 _DIRECTORY = re.compile(r"/[^\x00-\x1f]*")

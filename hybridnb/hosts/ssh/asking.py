@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-from ..errors import NotFound, Refused, Unreachable
-from .questions import Questions
+from ...errors import NotFound, Refused, Unreachable
+from ..questions import Questions
 
 
 class Asking:

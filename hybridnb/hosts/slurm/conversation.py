@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from ..errors import HostError
-from .transport import File, Transport
+from ...errors import HostError
+from ..transport import File, Transport
 
-_PROGRAMS = {name: Path(__file__).with_name(name).read_bytes() for name in ("cluster.sh", "batch.sh", "wrap.sh")}
+_HERE = Path(__file__).parent
+_PROGRAMS = {name: (_HERE / name).read_bytes() for name in ("cluster.sh", "batch.sh")} | {"wrap.sh": (_HERE.parent / "wrap.sh").read_bytes()}
 _DIGEST = f"{zlib.crc32(b''.join(_PROGRAMS.values())):08x}"
 _HELP = 'programs=$1 patience=$2; . "$1/cluster.sh" || exit; scrub; eval "$(cat)"; exit 0'
 _READ = 2000  # events that are removed in one conversation

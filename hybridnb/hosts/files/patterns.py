@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ..errors import Impossible
+from ...errors import Impossible
 
 _CHOICE = re.compile(r"[\[\]\\(){}<>|].*[\[\]\\(){}<>|]|[\[\]\\(){}<>|]")  # shells differ in what these mean
 OURS = ".hybridnb-"  # how names begin that only we make, beside files that arrive

@@ -15,11 +15,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, cast
 
-from ..errors import HostError, Impossible
+from ...errors import HostError, Impossible
 from .manifest import HASH, Entry, Found, checksum, entry, listed, look, look_well, refusal
 from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, claimed, nothing, parted, portions, unsteady
 from .patterns import OURS
-from .transport import Transport
+from ..transport import Transport
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import HostError, Impossible
-from ..provenance import digest_of
+from ...errors import HostError, Impossible
+from ...provenance import digest_of
 from .patterns import Pattern, parse, select
-from .transport import Transport
+from ..transport import Transport
 
 _PATIENCE = 300.0  # seconds for a host to look through its folders
 _LIMIT = 32 << 20  # bytes that are read for their checksums within a conversation; more takes a stream, which holds up nobody

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from ..model import Kind
-from ..run import State
-from .attempts import Submission
+from ...model import Kind
+from ...run import State
+from ..attempts import Submission
 
 
 class Outcome(Enum):

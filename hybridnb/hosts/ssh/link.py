@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Unreachable
+from ...errors import Unreachable
 from .asking import Asking
-from .channel import LOADER, Channel
+from ..channel import LOADER, Channel
 from .knownhosts import label
-from .questions import Questions
+from ..questions import Questions
 from .sessions import Full, Sessions
-from .sshconfig import Hop, route
+from .config import Hop, route
 
 if TYPE_CHECKING:
     import paramiko
@@ -89,7 +89,7 @@ class SSH:
 
     def channel(self, *, patience: float = 60.0) -> Channel:
         """Start LOADER there; see Link."""
-        from .sshchannel import SSHChannel
+        from .channel import SSHChannel
         from .wire import told
 
         with told(self.name, self._last):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import HostError, Refused
+from ...errors import HostError, Refused
 
 _PROGRAM = """
 import os, socket, sys

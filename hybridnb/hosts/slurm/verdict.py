@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from ..run import State
-from . import process
-from .slurm import STATES, Phase, Row, Told
+from ...run import State
+from .. import process
+from .dialect import STATES, Phase, Row, Told
 
 LAST_WORD = 10.0  # seconds that an exit code waits for Slurm's own word about the same job
 SETTLED = 30.0  # seconds that a state must stand which Slurm may still take back, or which an exit code should explain
