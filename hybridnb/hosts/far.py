@@ -10,19 +10,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from ..errors import HostError, Impossible, Unreachable
 from ..model import Resources
 from ..run import State, iso
-from . import files
 from .attempts import Report, Submission
 from .files.clean import clean
 from .host import Inner
-from .mirror import Mirror
+from .luggage import Held, Luggage
 from .reach import Reach
 from .tasks import Task, Tasks
 from .transport import File, Transport
@@ -34,16 +32,6 @@ _REST = 15.0  # seconds between looks while nothing is
 _PATIENCE = 60.0  # seconds that facts wait for a connection
 _SLEPT = 5.0  # seconds that a pause took too long: this machine slept, and the connection is probably dead
 _UNMARK = 'cd "$1" 2>/dev/null || exit 0; while read -r number; do rm -f "$number/cancel" || exit; done'
-_RECORDS = "*.runs"  # the folders of runs beside a workflow are no inputs, even of a job that wants all that is there
-_LATE = 2.0  # seconds: what happened longer ago was not heard when it happened
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """An attempt in the hands of the host: as it has it, and as it was here."""
-
-    there: Submission
-    here: Submission
 
 
 class FarHost:
@@ -75,13 +63,13 @@ class FarHost:
         self._about: dict[str, object] | None = None  # the machine's facts: one round trip for each connection, not for each run
         self._met = False
         self._watched = False
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._cancelled: set[str] = set()
         self._unsaid: dict[str, Submission] = {}  # what the host cannot have heard of
         self._never: set[str] = set()  # what was cancelled before that
         self._heard: list[Report] = []
         self._out: deque[Report] = deque()
-        self._mirror = Mirror(transport)
+        self._luggage = Luggage(transport, self.reach, self._held)
         self._signal = threading.Event()
         self._ready = threading.Event()  # it has been reached once
         self._closed = threading.Event()
@@ -215,7 +203,7 @@ class FarHost:
 
     @property
     def _busy(self) -> bool:
-        return bool(self._tasks or self._held or self._heard) or not self._mirror.idle
+        return bool(self._tasks or self._held or self._heard) or not self._luggage.idle
 
     @property
     def _wanted(self) -> bool:
@@ -282,21 +270,17 @@ class FarHost:
             self._bring(self._heard)
             self._heard = []
             self.reach.heard()
-        self._mirror.look(self._runs)
+        self._luggage.look()
 
     # -- there ----------------------------------------------------------------------------------------------------------
-    @property
-    def _runs(self) -> str:
-        return f"{self.reach.directory}/runs"
-
     def _submit(self, task: Task, submissions: Sequence[Submission]) -> bool:
         assert self._inner
         for s in submissions:
             self._unsaid.pop(s.key, None)  # from here on the host may have heard of it
         submissions = [s for s in submissions if s.key not in self._never]
-        if needing := self._needing(submissions):
+        if needing := self._luggage.needing(s for s in submissions if s.key not in self._cancelled):
             try:
-                if not self._tasks.moved(task, lambda: self._send(needing)):
+                if not self._tasks.moved(task, lambda: self._luggage.send(needing)):
                     return False
             except Impossible as error:
                 self._fail(needing, f"its inputs cannot be sent: {error}")
@@ -304,8 +288,9 @@ class FarHost:
         made = [self._there(s) for s in submissions]
         self._mark(made)
         for there, here in zip(made, submissions, strict=True):
-            self._held[there.key] = _Held(there, here)
-        self._inner.submit(made)
+            self._held[there.key] = Held(there, here)
+        if made:
+            self._inner.submit(made)
         at = iso(time.time())
         self._report([Report(s.key, s.attempt, State.QUEUED, at) for s in made])
         return True
@@ -322,12 +307,12 @@ class FarHost:
         again = [s for s in submissions if s.attempt > 1 and not s.known and s.key not in self._cancelled]
         if again:
             numbers = "".join(f"{s.number}\n" for s in again)
-            self.transport.run(_UNMARK, f"{self._runs}/{again[0].run}", input=numbers.encode())
+            self.transport.run(_UNMARK, f"{self._luggage.runs}/{again[0].run}", input=numbers.encode())
 
     def _there(self, submission: Submission) -> Submission:
         """Say it as the host has it: in folders of its own, with its defaults and its set-up. Nearby it works in the workflow's folder."""
         job = replace(submission.job, resources=submission.job.resources.over(self._defaults))
-        base = f"{self._runs}/{submission.run}"
+        base = f"{self._luggage.runs}/{submission.run}"
         made = replace(submission, job=job, setup=self._setup, shell=self._shell, folder=f"{base}/{submission.number}")
         return made if self.transport.near else replace(made, work=f"{base}/work", own=True, environment="")
 
@@ -344,38 +329,11 @@ class FarHost:
             self._cancelled.discard(key)
         return True
 
-    # -- files ----------------------------------------------------------------------------------------------------------
-    def _needing(self, submissions: Sequence[Submission]) -> list[Submission]:
-        """Return those whose inputs must be brought; what the host had once is not changed under its hands."""
-        if self.transport.near:
-            return []
-        return [s for s in submissions if s.job.inputs and not s.known and s.key not in self._cancelled]
-
-    def _send(self, submissions: Sequence[Submission]) -> None:
-        """Bring inputs there, but for what another job of the run, unfinished here, is to make: that lies there or will."""
-        run, folder = submissions[0].run, Path(submissions[0].work)
-        held = [h.here for h in list(self._held.values()) if h.here.run == run]
-        makers = {s.key: s.job.outputs for s in (*held, *submissions) if s.job.outputs}
-        entries = {}
-        for s in submissions:
-            made_there = [output for key, outputs in makers.items() if key != s.key for output in outputs]
-            entries.update({e.path: e for e in files.local_manifest(folder, s.job.inputs, without=[*made_there, _RECORDS])})
-        files.send(self.transport, folder, f"{self._runs}/{run}/work", list(entries.values()))
-
-    def _fetch(self, reports: Sequence[Report]) -> None:
-        """Bring outputs home, to where a job on this machine would have left them."""
-        held = [self._held[r.key] for r in reports if r.key in self._held]
-        patterns = list(dict.fromkeys(output for h in held for output in h.here.job.outputs))
-        if held:
-            there, here = held[0].there, held[0].here
-            staging = Path(here.folder).parent.parent / "incoming"
-            files.fetch(self.transport, there.work, patterns, Path(here.work), staging=staging)
-
     # -- home -----------------------------------------------------------------------------------------------------------
     def _bring(self, reports: Sequence[Report]) -> None:
         """Bring home what the attempts wrote, then tell the engine; ends with outputs are told when these are here."""
         reports = [r for r in reports if r.key in self._held]
-        reports = self._with_files(reports)
+        reports = self._luggage.with_files(reports)
         later: dict[str, list[Report]] = {}
         if not self.transport.near:
             for report in reports:
@@ -383,39 +341,23 @@ class FarHost:
                     later.setdefault(here.run, []).append(report)
         waiting = {id(report) for ended in later.values() for report in ended}
         self._report([report for report in reports if id(report) not in waiting])
-        for ended in later.values():
+        self._fetch_each(later.values())
+
+    def _fetch_each(self, batches: Iterable[Sequence[Report]]) -> None:
+        for ended in batches:
             self._tasks.post("", lambda task, ended=ended: self._fetched(task, ended))  # type: ignore[misc]
 
     def _fetched(self, task: Task, reports: Sequence[Report]) -> bool:
         try:
-            if not self._tasks.moved(task, lambda: self._fetch(reports)):
+            if not self._tasks.moved(task, lambda: self._luggage.fetch(reports)):
                 return False
         except Impossible as error:
+            if len(reports) > 1:  # each for itself: one of them is to blame
+                self._fetch_each([[report] for report in reports])
+                return True
             reports = [replace(r, what=State.FAILED, reason=f"its outputs cannot be fetched: {error}") for r in reports]
         self._report([r for r in reports if r.key in self._held])
         return True
-
-    def _with_files(self, reports: Sequence[Report]) -> list[Report]:
-        """Bring the files of what has ended; return the reports, with the times that those files tell where nobody listened."""
-        for report in reports:
-            if report.what is State.RUNNING:
-                self._mirror.watch(self._place(report), self._home(report))
-        ended = {self._place(r): self._home(r) for r in reports if isinstance(r.what, State) and r.what.final}
-        changed = self._mirror.complete(self._runs, ended) if ended else {}
-        return [self._timed(r, changed) for r in reports]
-
-    def _timed(self, report: Report, changed: Mapping[tuple[str, str], float]) -> Report:
-        at = changed.get((self._place(report), "claim" if report.what is State.RUNNING else "rc"))
-        if at is None or time.time() - (at - self.reach.skew) < _LATE:
-            return report
-        return replace(report, at=iso(at - self.reach.skew))
-
-    def _place(self, report: Report) -> str:
-        there = self._held[report.key].there
-        return f"{there.run}/{there.number}/{report.attempt}"
-
-    def _home(self, report: Report) -> str:
-        return f"{self._held[report.key].here.folder}/{report.attempt}"
 
     def _report(self, reports: Sequence[Report]) -> None:
         """Tell the engine."""
