@@ -12,7 +12,7 @@ from hybridnb.errors import DefinitionError, HybridnbError, Problem, RunBusy, St
 
 def test_every_error_is_one_of_the_tree() -> None:
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
-    assert len(kinds) == 8
+    assert len(kinds) == 11
     assert all(issubclass(kind, HybridnbError) for kind in kinds)
 
 

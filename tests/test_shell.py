@@ -354,22 +354,23 @@ def test_a_record_that_was_begun_anew_is_followed(host: ShellTransport, tmp_path
     path = tmp_path / "record"
     path.write_text("an old one\n")
     heard = Heard(host, path)
+    until(lambda: tail(path) == 11, "tail stands at the end")
     path.write_text("")
-    until(lambda: tail(path), "tail has seen it")
+    until(lambda: tail(path) == 0, "tail has seen it")
     add(path, "new\n")
     heard.until("new")
 
 
-def tail(path: Path) -> bool:
-    """Does whoever follows the file stand where it ends now?"""
+def tail(path: Path) -> int | None:
+    """Where does whoever follows the file stand in it?"""
     for folder in Path("/proc").glob("[0-9]*/fd"):
         try:
             stands = [int((folder.parent / "fdinfo" / fd.name).read_text().split()[1]) for fd in folder.iterdir() if os.readlink(fd) == str(path)]
         except OSError:
             continue
         if stands:
-            return max(stands) <= path.stat().st_size
-    return False
+            return max(stands)
+    return None
 
 
 def test_when_the_listening_ends_the_connection_does(host: ShellTransport, tmp_path: Path) -> None:
