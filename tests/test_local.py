@@ -15,6 +15,7 @@ import pytest
 from hybridnb.errors import HostError
 from hybridnb.hosts.local import LocalTransport
 from hybridnb.hosts.transport import File
+from testbed.processes import knows
 
 DEADLINE = 20.0  # seconds
 
@@ -143,7 +144,7 @@ def test_a_killed_follower_is_replaced_and_no_line_is_lost_or_doubled(local: Loc
         for number in range(3):
             out.write(f"{number}\n")
             assert heard(lines, 1) == [f"{number}"]
-            follower = next(p for p in psutil.Process().children() if p.name() == "tail" and str(record) in p.cmdline())
+            follower = next(p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE and knows(p, record))
             follower.kill()
             out.write(f"{number} again\n")
             assert heard(lines, 1) == [f"{number} again"]
@@ -154,7 +155,7 @@ def test_nothing_follows_after_the_end(tmp_path: Path) -> None:
     (tmp_path / "record").write_text("x\n")
     transport.follow(f"{tmp_path}/record", 0, hear=lines.put)
     heard(lines, 1)
-    followers = [p for p in psutil.Process().children() if p.is_running() and str(tmp_path) in " ".join(p.cmdline())]
+    followers = [p for p in psutil.Process().children() if knows(p, tmp_path)]
     transport.close()
     transport.close()
     assert followers
