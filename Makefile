@@ -43,7 +43,7 @@ bench: $(VENV)/.with-test ## measure; the figures of record are in tests/bench/R
 	$(BIN)/python tests/bench $(ARGS)
 
 clean: ## remove the environment and all that runs, tests and builds left here
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis example_notebooks/results example_notebooks/workflow.svg example_notebooks/*.runs
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis example_notebooks/results example_notebooks/primes example_notebooks/workflow.svg example_notebooks/*.runs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file says: installed, with this extra, as pyproject.toml now is.
