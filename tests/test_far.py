@@ -130,6 +130,21 @@ def test_an_edge_across_two_hosts_carries_files(sshd: Sshd, laptops: Laptops, co
 
 
 # -- files ------------------------------------------------------------------------------------------------------------------
+def test_inputs_that_can_never_be_sent_end_their_own_job_only(laptop: Laptop) -> None:
+    (laptop.folder / "work" / "in").write_text("here\n")
+    store = laptop.run(job("a", "", inputs=("../x",)), job("b", "cat in", inputs=("in",)), job("c", "", "a"), job("d", "", "a:failed"))
+    laptop.finish()
+    assert laptop.states(store) == {"a": "failed", "b": "done", "c": "skipped", "d": "done"}
+    assert "outside of the workflow's folder" in store.run.attempts["a"][0].reason
+
+
+def test_outputs_that_can_never_be_fetched_end_their_own_job_only(laptop: Laptop) -> None:
+    store = laptop.run(job("a", "mkdir a; touch 'a/x\ny'", outputs=("a/",)), job("b", "touch b", outputs=("b",)))
+    laptop.finish()
+    assert laptop.states(store) == {"a": "failed", "b": "done"}
+    assert (laptop.folder / "work" / "b").exists()
+
+
 def test_inputs_go_there_and_outputs_come_home_before_the_job_is_done(laptop: Laptop) -> None:
     work = laptop.folder / "work"
     (work / "data").mkdir()

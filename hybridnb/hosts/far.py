@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from ..errors import HostError, Impossible, Unreachable
-from ..model import Resources
+from ..model import Kind, Resources
 from ..run import State, iso
 from .attempts import Report, Submission
 from .files.clean import clean
@@ -66,7 +66,7 @@ class FarHost:
         self._held: dict[str, Held] = {}
         self._cancelled: set[str] = set()
         self._unsaid: dict[str, Submission] = {}  # what the host cannot have heard of
-        self._never: set[str] = set()  # what was cancelled before that
+        self._never: set[str] = set()  # what was cancelled before that, or can never be
         self._heard: list[Report] = []
         self._out: deque[Report] = deque()
         self._luggage = Luggage(transport, self.reach, self._held)
@@ -283,8 +283,9 @@ class FarHost:
                 if not self._tasks.moved(task, lambda: self._luggage.send(needing)):
                     return False
             except Impossible as error:
-                self._fail(needing, f"its inputs cannot be sent: {error}")
-                submissions = [s for s in submissions if s not in needing]
+                self._refuse(needing, error)
+                self._signal.set()  # the others at once
+                return False
         made = [self._there(s) for s in submissions]
         self._mark(made)
         for there, here in zip(made, submissions, strict=True):
@@ -295,10 +296,13 @@ class FarHost:
         self._report([Report(s.key, s.attempt, State.QUEUED, at) for s in made])
         return True
 
-    def _fail(self, submissions: Iterable[Submission], reason: str) -> None:
-        """End what can never be done. What waits for it there finds no parent, and is skipped."""
+    def _refuse(self, submissions: Sequence[Submission], error: Impossible) -> None:
+        """End those whose inputs can never be sent; the others go without them. What waits for one finds no parent there, and is skipped."""
+        reasons = {s.key: why for s in submissions if (why := self._luggage.refusal(s))} or {s.key: str(error) for s in submissions}
+        self._never.update(reasons)
         at = iso(time.time())
-        self._report([Report(s.key, s.attempt, State.FAILED, at, reason=reason) for s in submissions])
+        told = "its inputs cannot be sent: "
+        self._report([Report(s.key, s.attempt, State.FAILED, at, reason=told + reasons[s.key]) for s in submissions if s.key in reasons])
 
     def _mark(self, submissions: Sequence[Submission]) -> None:
         """Put the mark of what is never to start there, and take it from what is to be tried again."""
@@ -313,7 +317,8 @@ class FarHost:
         """Say it as the host has it: in folders of its own, with its defaults and its set-up. Nearby it works in the workflow's folder."""
         job = replace(submission.job, resources=submission.job.resources.over(self._defaults))
         base = f"{self._luggage.runs}/{submission.run}"
-        made = replace(submission, job=job, setup=self._setup, shell=self._shell, folder=f"{base}/{submission.number}")
+        after = tuple(edge for edge in submission.after if edge[0] not in self._never or edge[1].kind is Kind.OK)  # the others are satisfied
+        made = replace(submission, job=job, after=after, setup=self._setup, shell=self._shell, folder=f"{base}/{submission.number}")
         return made if self.transport.near else replace(made, work=f"{base}/work", own=True, environment="")
 
     def _tell(self, what: str, keys: Sequence[str]) -> bool:

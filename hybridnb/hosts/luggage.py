@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import Impossible
 from ..run import State, iso
 from . import files
 from .attempts import Report, Submission
@@ -66,6 +67,14 @@ class Luggage:
             made_there = [output for key, outputs in makers.items() if key != s.key for output in outputs]
             entries.update({e.path: e for e in files.local_manifest(folder, s.job.inputs, without=[*made_there, _RECORDS])})
         files.send(self._transport, folder, f"{self.runs}/{run}/work", list(entries.values()))
+
+    def refusal(self, submission: Submission) -> str:
+        """Say why a job's inputs can never be sent, if that is so."""
+        try:
+            files.local_manifest(Path(submission.work), submission.job.inputs)
+        except Impossible as error:
+            return str(error)
+        return ""
 
     def fetch(self, reports: Sequence[Report]) -> None:
         """Bring outputs home, to where a job on this machine would have left them."""
