@@ -150,15 +150,20 @@ def hosts_of(engine: Engine, run: str) -> dict[str, Host]:
 
 
 def clean(run: str, hosts: Mapping[str, Host]) -> dict[str, int]:
-    """Remove what a run left on these hosts; return how many bytes that freed on each. It may take a while: call it beside the engine."""
-    name, freed, refused = store.find(run).name, {}, []
-    for place, host in hosts.items():
-        try:
-            freed[place] = host.clean(name)
-        except HostError as error:
-            refused.append(str(error))
+    """Remove what a run left on these hosts; return how many bytes that freed on each. It may take a while: call it beside the engine.
+
+    Where two hosts share a home, one of them may not know what goes on in it, while the other does: so each may try twice.
+    """
+    name, freed, refused = store.find(run).name, {}, dict.fromkeys(hosts, "")
+    for _ in range(2):
+        for place in list(refused):
+            try:
+                freed[place] = hosts[place].clean(name)
+                del refused[place]
+            except HostError as error:
+                refused[place] = str(error)
     if refused:
-        raise HostError("\n".join(refused))
+        raise HostError("\n".join(refused.values()))
     return freed
 
 
