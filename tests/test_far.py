@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -19,7 +20,8 @@ from hybridnb.model import Job, Workflow
 from hybridnb.run import State
 from testbed.laptop import Laptop, entry, job, ran, settle
 from testbed.processes import until
-from testbed.sshd import Server, Sshd
+from testbed.proxy import Proxy
+from testbed.sshd import Door, Server, Sshd
 
 Laptops = Callable[..., Laptop]
 
@@ -130,6 +132,23 @@ def test_an_edge_across_two_hosts_carries_files(sshd: Sshd, laptops: Laptops, co
 
 
 # -- files ------------------------------------------------------------------------------------------------------------------
+def test_a_long_transfer_says_how_far_it_has_come(
+    laptops: Laptops, server: Server, proxy: Callable[[Door], tuple[Proxy, Door]], configured: None
+) -> None:
+    net, door = proxy(server)
+    net.rate = 4 << 20
+    laptop = laptops(far=entry(door))
+    (laptop.folder / "work" / "in").write_bytes(os.urandom(12 << 20))
+    store = laptop.run(job("a", "cp in out", inputs=("in",), outputs=("out",)))
+    told: list[str] = []
+    store.observers.append(lambda _, record: told.append(record["reason"]) if record["event"] == "reason" else None)
+    laptop.finish()
+    assert any(re.fullmatch(r"inputs go there: \d+ % of 12 MiB", reason) for reason in told), told
+    assert any(re.fullmatch(r"outputs come home: \d+ % of 12 MiB", reason) for reason in told), told
+    assert laptop.states(store) == {"a": "done"}
+    assert store.run.attempts["a"][0].reason == ""
+
+
 def test_inputs_that_can_never_be_sent_end_their_own_job_only(laptop: Laptop) -> None:
     (laptop.folder / "work" / "in").write_text("here\n")
     store = laptop.run(job("a", "", inputs=("../x",)), job("b", "cat in", inputs=("in",)), job("c", "", "a"), job("d", "", "a:failed"))

@@ -20,7 +20,7 @@ from ..run import State, iso
 from .attempts import Report, Submission
 from .files.clean import clean
 from .host import Inner
-from .luggage import Held, Luggage
+from .luggage import Held, Luggage, Moved
 from .reach import Reach
 from .tasks import Task, Tasks
 from .transport import File, Transport
@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _PAUSE = 0.3  # seconds between looks while something is unfinished; what is heard meanwhile wakes us
 _REST = 15.0  # seconds between looks while nothing is
 _PATIENCE = 60.0  # seconds that facts wait for a connection
+_TOLD, _SOME = 1.0, 20  # seconds between two words on files that move, of so many attempts: more nobody reads
 _SLEPT = 5.0  # seconds that a pause took too long: this machine slept, and the connection is probably dead
 _UNMARK = 'cd "$1" 2>/dev/null || exit 0; while read -r number; do rm -f "$number/cancel" || exit; done'
 
@@ -280,7 +281,7 @@ class FarHost:
         submissions = [s for s in submissions if s.key not in self._never]
         if needing := self._luggage.needing(s for s in submissions if s.key not in self._cancelled):
             try:
-                if not self._tasks.moved(task, lambda: self._luggage.send(needing)):
+                if not self._tasks.moved(task, lambda: self._luggage.send(needing, moved=self._moving(needing, State.SUBMITTING))):
                     return False
             except Impossible as error:
                 self._refuse(needing, error)
@@ -352,9 +353,24 @@ class FarHost:
         for ended in batches:
             self._tasks.post("", lambda task, ended=ended: self._fetched(task, ended))  # type: ignore[misc]
 
+    def _moving(self, attempts: Sequence[Submission] | Sequence[Report], state: State) -> Moved:
+        """Return what tells from time to time how far their files have come."""
+        told = time.monotonic()
+        what = "inputs go there" if state is State.SUBMITTING else "outputs come home"
+
+        def moved(size: int, of: int) -> None:
+            nonlocal told
+            if size < of and time.monotonic() - told > _TOLD:
+                told, at = time.monotonic(), iso(time.time())
+                reason = f"{what}: {100 * size // of} % of {of / 2**20:.0f} MiB"
+                self._out.extend(Report(a.key, a.attempt, state, at, reason=reason) for a in attempts[:_SOME])
+                self._wake()
+
+        return moved
+
     def _fetched(self, task: Task, reports: Sequence[Report]) -> bool:
         try:
-            if not self._tasks.moved(task, lambda: self._luggage.fetch(reports)):
+            if not self._tasks.moved(task, lambda: self._luggage.fetch(reports, moved=self._moving(reports, State.RUNNING))):
                 return False
         except Impossible as error:
             if len(reports) > 1:  # each for itself: one of them is to blame

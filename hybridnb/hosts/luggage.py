@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from .attempts import Report, Submission
 from .mirror import Mirror
 from .reach import Reach
 from .transport import Transport
+
+Moved = Callable[[int, int], None]  # is told how many bytes have moved, of how many
 
 _RECORDS = "*.runs"  # the folders of runs beside a workflow are no inputs, even of a job that wants all that is there
 _LATE = 2.0  # seconds: what happened longer ago was not heard when it happened
@@ -57,7 +59,7 @@ class Luggage:
         """Return those whose inputs must be brought; what the host had once is not changed under its hands."""
         return [] if self._transport.near else [s for s in submissions if s.job.inputs and not s.known]
 
-    def send(self, submissions: Sequence[Submission]) -> None:
+    def send(self, submissions: Sequence[Submission], *, moved: Moved) -> None:
         """Bring inputs there, but for what another job of the run, unfinished here, is to make: that lies there or will."""
         run, folder = submissions[0].run, Path(submissions[0].work)
         held = [h.here for h in list(self._held.values()) if h.here.run == run]
@@ -66,7 +68,7 @@ class Luggage:
         for s in submissions:
             made_there = [output for key, outputs in makers.items() if key != s.key for output in outputs]
             entries.update({e.path: e for e in files.local_manifest(folder, s.job.inputs, without=[*made_there, _RECORDS])})
-        files.send(self._transport, folder, f"{self.runs}/{run}/work", list(entries.values()))
+        files.send(self._transport, folder, f"{self.runs}/{run}/work", list(entries.values()), moved=moved)
 
     def refusal(self, submission: Submission) -> str:
         """Say why a job's inputs can never be sent, if that is so."""
@@ -76,14 +78,14 @@ class Luggage:
             return str(error)
         return ""
 
-    def fetch(self, reports: Sequence[Report]) -> None:
+    def fetch(self, reports: Sequence[Report], *, moved: Moved) -> None:
         """Bring outputs home, to where a job on this machine would have left them."""
         held = [self._held[r.key] for r in reports if r.key in self._held]
         patterns = list(dict.fromkeys(output for h in held for output in h.here.job.outputs))
         if held:
             there, here = held[0].there, held[0].here
             staging = Path(here.folder).parent.parent / "incoming"
-            files.fetch(self._transport, there.work, patterns, Path(here.work), staging=staging)
+            files.fetch(self._transport, there.work, patterns, Path(here.work), staging=staging, moved=moved)
 
     def with_files(self, reports: Sequence[Report]) -> list[Report]:
         """Bring the files of what has ended; return the reports, with the times that those files tell where nobody listened."""
