@@ -264,7 +264,9 @@ class Engine:
         for execution in self.executions.values():
             store, run = execution.store, execution.run
             if run.state.final and not run.ended_at and not execution.later:
-                if self._busy[run.id]:
+                if any(host.carries(run.id) for host in self.hosts.open()):
+                    self.problems[run.id] = "its jobs have ended; their logs are still coming home"
+                elif self._busy[run.id]:
                     self.problems[run.id] = "its jobs have ended; the checksums of their files and the facts of the run are still being found"
                 else:
                     execution.finish()

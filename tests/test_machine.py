@@ -187,6 +187,9 @@ class ModelHost:
     def facts(self) -> dict[str, object]:
         return {}
 
+    def carries(self, run: str) -> bool:
+        return False
+
     def clean(self, run: str) -> int:
         return 0
 

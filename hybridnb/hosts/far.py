@@ -161,6 +161,10 @@ class FarHost:
         self._signal.set()
         tried.result()
 
+    def carries(self, run: str) -> bool:
+        """See Host. What a host that is away might tell is not waited for."""
+        return not self.reach.problem and self._luggage.completing(run)
+
     def clean(self, run: str) -> int:
         """See Host."""
         self.connect()

@@ -61,6 +61,9 @@ class Host(Protocol):
     def facts(self) -> dict[str, object]:
         """Describe the machine."""
 
+    def carries(self, run: str) -> bool:
+        """Is something of a run whose jobs have ended still on its way home?"""
+
     def clean(self, run: str) -> int:
         """Remove what a run that has ended left there beside its folder at home; return how many bytes that freed."""
 
@@ -177,6 +180,10 @@ class PlainHost:
     def facts(self) -> dict[str, object]:
         """See Host."""
         return {"slots": self.slots, **self._transport.facts()}
+
+    def carries(self, run: str) -> bool:  # noqa: ARG002
+        """See Host."""
+        return False
 
     def clean(self, run: str) -> int:  # noqa: ARG002
         """See Host: here everything is in the run's folder."""

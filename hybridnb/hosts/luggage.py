@@ -51,6 +51,10 @@ class Luggage:
         """Is no log to be followed?"""
         return self._mirror.idle
 
+    def completing(self, run: str) -> bool:
+        """Are logs of a run's ended attempts still on their way?"""
+        return self._mirror.completing(run)
+
     def look(self) -> None:
         """Bring what is new in the logs, if it is time."""
         self._mirror.look(self.runs)

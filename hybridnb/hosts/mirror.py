@@ -42,6 +42,10 @@ class Mirror:
         """Is there nothing to follow?"""
         return not self._logs
 
+    def completing(self, run: str) -> bool:
+        """Are logs of attempts of a run that have ended still to come? From any thread."""
+        return any(log.ended and place.startswith(f"{run}/") for (place, _), log in list(self._logs.items()))
+
     def watch(self, place: str, home: str) -> None:
         """Follow the logs of an attempt that runs, from where they were left."""
         for log in collect.LOGS:
