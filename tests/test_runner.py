@@ -17,6 +17,7 @@ import pytest
 
 from hybridnb.hosts import process
 from hybridnb.hosts.local import LocalTransport
+from testbed.processes import end_those_in
 
 DEADLINE = 60.0  # seconds
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
@@ -117,6 +118,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..
     yield build
     for each in made:
         each.close()
+    end_those_in(tmp_path)
 
 
 def test_exit_codes_and_logs_are_kept_for_each_job(make: Callable[..., Queue]) -> None:

@@ -126,6 +126,17 @@ def end_those_of(folder: Path) -> None:
     end_those(lambda process: knows(process, folder))
 
 
+def end_those_in(folder: Path) -> None:
+    """End what works in a folder or below it, and all that those have started: a worker of a killed runner has no other sign of whose it is."""
+
+    def works_there(process: psutil.Process) -> bool:
+        with suppress(psutil.Error, OSError):
+            return process.pid != os.getpid() and within(process.cwd(), folder)
+        return False
+
+    end_those(works_there)
+
+
 def knows(process: psutil.Process, folder: Path) -> bool:
     """Does another process know the folder?"""
     with suppress(psutil.Error, OSError):
