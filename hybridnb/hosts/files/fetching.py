@@ -16,10 +16,10 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, cast
 
 from ...errors import HostError, Impossible
+from ..transport import Transport
 from .manifest import HASH, Entry, Found, checksum, entry, listed, look, look_well, refusal
 from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, claimed, nothing, parted, portions, unsteady
 from .patterns import OURS
-from ..transport import Transport
 
 if TYPE_CHECKING:
     from hashlib import _Hash

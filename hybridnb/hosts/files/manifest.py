@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ...errors import HostError, Impossible
 from ...provenance import digest_of
-from .patterns import Pattern, parse, select
 from ..transport import Transport
+from .patterns import Pattern, parse, select
 
 _PATIENCE = 300.0  # seconds for a host to look through its folders
 _LIMIT = 32 << 20  # bytes that are read for their checksums within a conversation; more takes a stream, which holds up nobody

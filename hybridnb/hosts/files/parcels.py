@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from ...errors import HostError
-from .manifest import Entry, Found
 from ..transport import Transport
+from .manifest import Entry, Found
 
 BLOCK = 1 << 20  # bytes
 SAMPLE = 1 << 18  # bytes that tell whether to compress

@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 
 from ...errors import HostError
+from ..transport import Transport
 from .manifest import HASH, Entry, entry, look, look_well
 from .parcels import BLOCK, SAMPLE, SAVES, Moved, Progress, claimed, nothing, parted, portions, unsteady
 from .patterns import OURS
-from ..transport import Transport
 
 _PIECE = 1 << 18  # bytes
 

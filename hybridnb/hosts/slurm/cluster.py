@@ -8,15 +8,15 @@ from shlex import quote
 
 from ...errors import HostError
 from ...run import State
-from . import dialect as slurm
 from ..attempts import Report, Submission
+from ..transport import File, Transport
+from . import dialect as slurm
 from .conversation import Conversation
+from .dialect import Answer, Row, Told
 from .edges import Edges
 from .outbox import Outbox
 from .pace import Pace
-from .dialect import Answer, Row, Told
 from .ticket import Ticket, run_folder
-from ..transport import File, Transport
 from .unit import files
 from .verdict import Silence, Verdict
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from shlex import quote
 
 from ...run import State, iso
-from . import dialect as slurm
 from ..attempts import Report, Submission
+from . import dialect as slurm
 from .dialect import Phase, Row, Told
 from .verdict import Silence, Verdict, decide, judged
 

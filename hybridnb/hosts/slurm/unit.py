@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Iterator, Set as AbstractSet
 from shlex import quote
 
-from . import dialect as slurm
 from ..attempts import Submission, spec
-from .ticket import Ticket
 from ..transport import File
+from . import dialect as slurm
+from .ticket import Ticket
 
 LARGEST = 1000  # tasks of an array: a site's MaxArraySize is 1001 if nobody changed it
 _UNITS = 64  # calls of sbatch in one conversation: a busy controller takes a second for each

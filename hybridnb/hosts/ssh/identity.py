@@ -17,8 +17,8 @@ import paramiko
 from paramiko.agent import AgentSSH
 from paramiko.pkey import PublicBlob
 
-from .knownhosts import key_type
 from .config import Hop
+from .knownhosts import key_type
 
 _MAGIC = b"openssh-key-v1\0"
 _PATIENCE = 60.0  # seconds for an agent to sign: it may wait for a finger or a PIN

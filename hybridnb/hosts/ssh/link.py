@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Unreachable
-from .asking import Asking
 from ..channel import LOADER, Channel
-from .knownhosts import label
 from ..questions import Questions
-from .sessions import Full, Sessions
+from .asking import Asking
 from .config import Hop, route
+from .knownhosts import label
+from .sessions import Full, Sessions
 
 if TYPE_CHECKING:
     import paramiko

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import HostError, Refused, Unreachable
-from . import mux
-from .askpass import Askpass
-from .asking import Asking
 from ..channel import LOADER
 from ..questions import Questions
-from .sessions import Sessions
+from . import mux
+from .asking import Asking
+from .askpass import Askpass
 from .config import Hop, given, route
+from .sessions import Sessions
 
 _PATIENCE = 150.0  # seconds for a login, from its beginning or from the last answer on
 _SLICE = 0.02

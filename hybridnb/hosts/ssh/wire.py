@@ -27,8 +27,8 @@ with warnings.catch_warnings():
 from ...errors import HostError, Refused, Unreachable
 from . import knownhosts
 from .asking import Asking
-from .knownhosts import KnownHosts, fingerprint, label
 from .config import Hop
+from .knownhosts import KnownHosts, fingerprint, label
 
 # Its threads would write their troubles, with tracebacks, to the terminal: they are raised where they matter.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)

@@ -19,12 +19,12 @@ from typing import Any
 
 from ...errors import HostError
 from ...lock import Lock
-from . import bell, group
 from ..attempts import Submission, interpreter, variables
 from ..host import PlainHost
 from ..local import LocalTransport
-from .runner import ROOT
 from ..transport import File
+from . import bell, group
+from .runner import ROOT
 
 _DIGEST = f"{zlib.crc32(b''.join(file.read_bytes() for file in sorted(Path(__file__).parent.glob('*.py')))):08x}"
 _LOOK = 1.0  # seconds after which a follower looks though nobody rang
