@@ -242,6 +242,17 @@ def test_a_full_disk_at_home_is_told_and_nothing_is_lost(laptop: Laptop, server:
     assert ran(server.account) == {"a.1": 1, "b.1": 1}
 
 
+def test_nobody_connects_to_forget_a_run_that_has_ended(laptop: Laptop, server: Server) -> None:
+    store = laptop.run(job("a"))
+    laptop.finish()
+    host = laptop.host()
+    server.kill()
+    until(lambda: not host.transport.alive, "the end of the connection")
+    laptop.engine.drop(store.run.id)
+    until(lambda: not host._tasks, "nothing left to be done")
+    assert not host.problem
+
+
 # -- stopping ---------------------------------------------------------------------------------------------------------------
 def test_what_is_cancelled_before_the_host_was_reached_never_runs(laptop: Laptop, server: Server) -> None:
     server.kill()

@@ -141,8 +141,8 @@ class FarHost:
     def forget(self, keys: Iterable[str]) -> None:
         """See Host."""
         chosen = list(keys)
-        if self._thread:
-            self._post("", lambda _: self._drop(chosen))
+        if self._thread:  # nobody connects to forget what has ended
+            self._post("", lambda _: self._drop(chosen), void=lambda: not self.transport.alive and self._held.keys().isdisjoint(chosen))
 
     def facts(self) -> dict[str, object]:
         """Describe the machine, once it is reached; raises Unreachable when that takes long."""
