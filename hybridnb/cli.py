@@ -104,7 +104,7 @@ def _run_words(command: argparse.ArgumentParser) -> None:
     command.add_argument("--detach", action="store_true", help="return at once; the run goes on")
     command.add_argument("--json", action="store_true", help="print nothing but the status at the end, as JSON")
     command.add_argument("--new", action="store_true", help="start another run, even if one still goes on")
-    command.add_argument("--job", metavar="NAME", nargs="+", action="extend", default=[], help="only these jobs")
+    command.add_argument("--job", metavar="NAME", nargs="+", action="extend", default=[], help="only these jobs, or sweeps")
     command.add_argument("--from", metavar="NAME", dest="start", help="this job and all that come after it")
     command.add_argument("--failed", action="store_true", help="what failed, and what was skipped because of it")
 
@@ -132,6 +132,7 @@ def _looking_words(words: Any) -> None:
     command.add_argument(
         "-o", metavar="OUT", dest="out", type=Path, help="a file .svg, .dot or .mmd; default: SVG on standard output"
     )
+    command.add_argument("--flat", action="store_true", help="each job of a sweep or group by itself, not as one stack")
     command.add_argument("--label", metavar="TEMPLATE", help='what a box of the SVG says, such as "{name} {elapsed}"')
     _host_words(_command(words, "hosts", host_commands.listed, "list the hosts that jobs can go to, try one, or add one", "hosts"))
 
@@ -174,12 +175,12 @@ def _host_words(hosts: argparse.ArgumentParser) -> None:
 def _acting_words(words: Any) -> None:
     command = _command(words, "cancel", commands.cancel, "stop a run, or some of its jobs", "cancel digits.yaml train")
     command.add_argument("run", metavar="RUN|FILE", help="the run")
-    command.add_argument("job", metavar="JOB", nargs="*", help="only these jobs")
+    command.add_argument("job", metavar="JOB", nargs="*", help="only these jobs, or sweeps")
     command = _command(
         words, "retry", commands.retry, "try again what did not end well, in the same run", "retry digits.yaml train"
     )
     command.add_argument("run", metavar="RUN|FILE", help="the run")
-    command.add_argument("job", metavar="JOB", nargs="*", help="these jobs, and what was skipped after them")
+    command.add_argument("job", metavar="JOB", nargs="*", help="these jobs, or what failed of these sweeps, and what was skipped after them")
     command = _command(
         words, "clean", commands.clean, "remove what a run that has ended left on its hosts; its record here stays", "clean digits.yaml"
     )

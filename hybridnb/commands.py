@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 JOB_KEYS = ("state", "host", "attempt", "exit_code", "native_id", "submitted_at", "started_at", "ended_at", "progress", "log")
+FEW = 20  # names that are told
 OK, FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 
@@ -41,8 +42,13 @@ def _begun(made: dict[str, Any]) -> str:
     if not made["followed"]:
         return f"run {made['run']} has begun; look at it by 'hybridnb status {made['run']}'"
     words = {"added": "added", "changed": "changed", "removed": "removed", "kept": "already started and kept"}
-    news = [f"{word}: {', '.join(made[key])}" for key, word in words.items() if made[key]]
+    news = [f"{word}: {_names(made[key])}" for key, word in words.items() if made[key]]
     return "; ".join([f"following run {made['run']}", *news])
+
+
+def _names(names: Sequence[str]) -> str:
+    """List names, of many the first."""
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def _follow(client: Client | Here, made: dict[str, Any], asked: argparse.Namespace) -> int:
@@ -163,10 +169,11 @@ def check(asked: argparse.Namespace) -> int:
     """Tell all that is wrong in a workflow, or what is in it."""
     from .definition import load
     from .show import number
+    from .sweep import expand
 
     problems = list(_unknown_hosts(asked.file))
     try:
-        workflow = load(asked.file)
+        workflow = expand(load(asked.file))
     except DefinitionError as error:
         problems = sorted([*problems, *error.problems], key=lambda problem: (problem.line, problem.column))
     if problems:
@@ -206,10 +213,11 @@ def graph(asked: argparse.Namespace) -> int:
     """Draw a workflow, or a run with its states."""
     from . import drawing, show, store
     from .definition import load
+    from .sweep import expand
 
     path, looks = Path(asked.what), None
     if path.is_file():
-        workflow = load(path)
+        workflow = expand(load(path)) if asked.flat else load(path)
     else:
         opened = store.Store.open(find(asked.what))
         workflow, looks = opened.run.workflow, {name: show.look(opened.job_status(name)) for name in opened.run.jobs}
@@ -219,9 +227,9 @@ def graph(asked: argparse.Namespace) -> int:
     if asked.label and kind != ".svg":
         raise CallError("--label is for an SVG")
     if kind == ".svg":
-        text = drawing.draw(workflow, looks, label=asked.label or "{name}")
+        text = drawing.draw(workflow, looks, label=asked.label or "{name}", stacked=not asked.flat)
     else:
-        text = (drawing.dot if kind == ".dot" else drawing.mermaid)(workflow, looks)
+        text = (drawing.dot if kind == ".dot" else drawing.mermaid)(workflow, looks, stacked=not asked.flat)
     _write(asked.out, text)
     return OK
 
@@ -258,7 +266,7 @@ def cancel(asked: argparse.Namespace) -> int:
     with connected() as client:
         told = client.cancel(str(folder), asked.job or None)
     nothing = f"nothing to stop: {'these jobs have' if asked.job else f'run {folder.name} has'} ended"
-    print(f"asked to stop: {', '.join(told)}" if told else nothing)
+    print(f"asked to stop: {_names(told)}" if told else nothing)
     return OK
 
 
@@ -267,8 +275,9 @@ def retry(asked: argparse.Namespace) -> int:
     folder = find(asked.run)
     with connected() as client:
         told = client.retry(str(folder), asked.job or None)
-    again = f"trying again: {', '.join(told)}; look at it by 'hybridnb status {folder.name}'"
-    print(again if told else f"nothing to try again: all of run {folder.name} is done")
+    again = f"trying again: {_names(told)}; look at it by 'hybridnb status {folder.name}'"
+    which = "all that is named" if asked.job else f"all of run {folder.name}"
+    print(again if told else f"nothing to try again: {which} is done")
     return OK
 
 

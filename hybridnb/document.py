@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Protocol
 
 from .errors import DefinitionError, Problem
@@ -14,6 +16,7 @@ DEPTH = 100  # levels of nesting; far beyond what a person reads, far below what
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _EXPONENT = re.compile(r"[-+]?(\d+|\d+\.\d*|\.\d+)[eE][-+]?\d+")  # a float to everybody but YAML 1.1
+_NULLS = ("~", "null", "Null", "NULL")
 _SAYS = {
     "mapping values are not allowed in this context": "a ': ' stands where none can be; put the text in quotes, or check the indentation",
     "found character that cannot start any token": "an unquoted text cannot begin with this character (a tab, @, ` or %); use spaces, or quotes",
@@ -92,7 +95,7 @@ def compose(text: str, *, file: str = "") -> Node:
     if bad := _UNPRINTABLE.search(text):
         raise DefinitionError([_unprintable(text, bad.start(), file)])
     try:
-        root, problems = _build(loader(text), file)
+        root, problems = _build(loader(text if text.endswith("\n") else text + "\n"), file)  # the last line is one as all others
     except yaml.MarkedYAMLError as error:
         raise DefinitionError([_syntax(error, file)]) from None
     if problems:
@@ -226,3 +229,44 @@ def plain_of(value: Any) -> str:
         return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(text, text if "." in text else text.replace("e", ".0e"))
     kinds = "a text, a number, true or false, null, a list or a mapping"
     raise DefinitionError([f"expected {kinds}, not {repr(value)[:60]} ({type(value).__name__})"])
+
+
+def is_null(node: Node) -> bool:
+    """Is this a null that somebody wrote, as for a field that is not given?"""
+    return isinstance(node, Scalar) and not node.style and node.text in _NULLS
+
+
+def is_empty(node: Node) -> bool:
+    """Is nothing written there, or a null?"""
+    return isinstance(node, Scalar) and not node.style and node.text in ("", *_NULLS)
+
+
+def number_of(node: Node) -> float | None:
+    """Return the number that is written there, if it is one."""
+    with suppress(ValueError):
+        value = plain(node.text) if isinstance(node, Scalar) and not node.style else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
+            return float(value)
+    return None
+
+
+def kind_of(node: Node) -> str:
+    """Say what is written there, for somebody who expected something else."""
+    if isinstance(node, Items):
+        return "a list"
+    if isinstance(node, Fields):
+        return "a mapping"
+    if node.style:
+        return "a text"
+    try:
+        value = plain(node.text)
+    except ValueError:
+        return "a number"
+    if value is None:
+        return "nothing"
+    return node.text if isinstance(value, bool) else "a text" if isinstance(value, str) else "a number"
+
+
+def shown(node: Node) -> str:
+    """Show what is written there: a short text itself."""
+    return f"'{node.text:.40}'" if isinstance(node, Scalar) and node.text.strip() else kind_of(node)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from . import document
-from .document import Fields, Items, Node, Scalar
+from .document import Fields, Items, Node, Scalar, is_empty, is_null, kind_of, number_of, shown
 from .errors import DefinitionError, Problem, did_you_mean
-from .model import Dependency, Job, Resources, Workflow, about_name, about_param, about_variable, is_path, wrong_edges
+from .model import Dependency, Job, Resources, Workflow, about_combinations, about_name, about_param, about_twice, about_value
+from .model import about_variable, is_path, wrong_edges, wrong_groups
 
-_NULLS = ("~", "null", "Null", "NULL")
 _SLURM_TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|UNLIMITED|INFINITE", re.I)
 _DURATION = re.compile(r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([smhd]?)")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d)")
@@ -29,6 +28,7 @@ class Reader:
         self.file, self.folder = file, folder
         self.problems: list[Problem] = []  # in no order
         self.edges: dict[str, list[tuple[Dependency, Node]]] = {}
+        self.groups: dict[str, tuple[str, Node]] = {}
         self.dependencies: dict[str, Dependency] = {}
 
     def wrong(self, node: Node, message: str) -> None:
@@ -66,6 +66,8 @@ class Reader:
         for job, parent, message in wrong_edges({name: [d for d, _ in edges] for name, edges in self.edges.items()}):
             at = [node for dependency, node in self.edges[job] if dependency.job == parent]
             self.wrong(at[-1] if at else keys[job], message)
+        for job, message in wrong_groups({name: group for name, (group, _) in self.groups.items() if group}, keys):
+            self.wrong(self.groups[job][1], message)
 
     def job(self, key: Scalar, node: Node) -> Job | None:
         """Read one job; None when something is wrong with it."""
@@ -73,15 +75,19 @@ class Reader:
         if about := about_name(name):
             self.wrong(key, about)
         self.edges[name] = []
-        if isinstance(node, Scalar) and not _empty(node):  # a job that is only a script
+        if isinstance(node, Scalar) and not is_empty(node):  # a job that is only a script
             node = Fields(start=node.start, nodes=[Scalar("script"), node])
         found = self.fields(node, f"job '{name}'", _JOB)
         values: dict[str, Any] = {
-            field: _JOB[field](self, value, f"{field} of job '{name}'") for field, (_, value) in found.items() if not _null(value)
+            field: _JOB[field](self, value, f"{field} of job '{name}'") for field, (_, value) in found.items() if not is_null(value)
         }
         if "after" in values:
             self.edges[name] = values["after"]
             values["after"] = tuple(dependency for dependency, _ in values["after"])
+        if "group" in values:
+            self.groups[name] = values["group"], found["group"][1]
+        if values.get("sweep"):
+            self.beside_sweep(name, found, values)
         misread = isinstance(node, Items) or (isinstance(node, Fields) and len(node.nodes) > 2 * len(found))  # which was told
         if "script" in values and "exec" in values:
             self.wrong(found["exec"][0], f"job '{name}' has both a script and an exec; keep one of them")
@@ -89,16 +95,25 @@ class Reader:
             self.wrong(key, f"job '{name}' has nothing to run: give it a script or an exec")
         return Job(name, **values) if len(self.problems) == noted else None
 
+    def beside_sweep(self, name: str, found: Mapping[str, tuple[Scalar, Node]], values: Mapping[str, Any]) -> None:
+        """Note what cannot stand beside a job's sweep."""
+        if "group" in values:
+            self.wrong(found["group"][0], f"job '{name}' is a sweep, whose jobs are a group of its name; take 'group' away")
+        sweep = found["sweep"][1]
+        for key, _ in sweep.pairs() if isinstance(sweep, Fields) else ():
+            if isinstance(key, Scalar) and key.text in values.get("params", {}):
+                self.wrong(key, about_twice(key.text, name))
+
     def fields(self, node: Node, what: str, known: Mapping[str, Any] | None) -> dict[str, tuple[Scalar, Node]]:
         """Read a mapping as {key: (its node, the value's)}; keys must be known (where it matters) and not come twice."""
         if not isinstance(node, Fields):
-            if not _empty(node):
-                self.wrong(node, f"{what}: expected a mapping, not {_kind(node)}")
+            if not is_empty(node):
+                self.wrong(node, f"{what}: expected a mapping, not {kind_of(node)}")
             return {}
         found: dict[str, tuple[Scalar, Node]] = {}
         for key, value in node.pairs():
             if not isinstance(key, Scalar):
-                self.wrong(key, f"{what}: a key is a text, not {_kind(key)}")
+                self.wrong(key, f"{what}: a key is a text, not {kind_of(key)}")
                 continue
             name = ALIASES.get(key.text, key.text) if known is _RESOURCES else key.text
             if known is not None and name not in known:
@@ -115,7 +130,7 @@ class Reader:
 
     def text(self, node: Node, what: str) -> str:
         if not isinstance(node, Scalar):
-            self.wrong(node, f"{what}: expected a text, not {_kind(node)}")
+            self.wrong(node, f"{what}: expected a text, not {kind_of(node)}")
         elif not node.text.strip():
             self.wrong(node, f"{what}: nothing is written here")
         elif "\0" in node.text:
@@ -134,11 +149,11 @@ class Reader:
         """Read a list of texts, or one text as a list of one."""
         if isinstance(node, Items):
             return tuple(self.text(item, what) for item in node.nodes)
-        if _empty(node):
+        if is_empty(node):
             return ()
-        if isinstance(node, Scalar) and _kind(node) == "a text":
+        if isinstance(node, Scalar) and kind_of(node) == "a text":
             return (self.text(node, what),)
-        self.wrong(node, f"{what}: expected a list of {of}, not {_kind(node)}")
+        self.wrong(node, f"{what}: expected a list of {of}, not {kind_of(node)}")
         return ()
 
     def files(self, node: Node, what: str) -> tuple[str, ...]:
@@ -167,7 +182,7 @@ class Reader:
         return self.texts(node, what, of="words")
 
     def after(self, node: Node, what: str) -> list[tuple[Dependency, Node]]:
-        if _empty(node):
+        if is_empty(node):
             return []
         if isinstance(node, Fields):
             self.wrong(node, f"{what}: expected a list of jobs, not a mapping")
@@ -176,7 +191,7 @@ class Reader:
         for item in node.nodes if isinstance(node, Items) else [node]:
             if not isinstance(item, Scalar):
                 hint = "; write job:any without a space after the colon" if isinstance(item, Fields) else ""
-                self.wrong(item, f"{what}: expected a job's name, not {_kind(item)}{hint}")
+                self.wrong(item, f"{what}: expected a job's name, not {kind_of(item)}{hint}")
             elif dependency := self.dependency(item, what):
                 out.append((dependency, item))
         return out
@@ -192,7 +207,7 @@ class Reader:
     def resources(self, node: Node, what: str) -> Resources:
         found = self.fields(node, what, _RESOURCES)
         return Resources(
-            **{name: _RESOURCES[name](self, value, f"{name} in {what}") for name, (_, value) in found.items() if not _null(value)}
+            **{name: _RESOURCES[name](self, value, f"{name} in {what}") for name, (_, value) in found.items() if not is_null(value)}
         )
 
     def time(self, node: Node, what: str) -> str:
@@ -206,7 +221,7 @@ class Reader:
     def count(self, node: Node, what: str, *, least: int = 1) -> int:
         text = node.text if isinstance(node, Scalar) else ""
         if not re.fullmatch(r"-?\d{1,9}", text, re.A):
-            self.wrong(node, f"{what}: expected a whole number, not {_shown(node)}")
+            self.wrong(node, f"{what}: expected a whole number, not {shown(node)}")
         elif int(text) < least:
             self.wrong(node, f"{what}: expected {least} or more, not {text}")
         else:
@@ -225,7 +240,7 @@ class Reader:
         elif found := _CLOCK.fullmatch(text):
             seconds = float(int(found[1] or 0) * 3600 + int(found[2]) * 60 + int(found[3]))
         else:
-            self.wrong(node, f"{what}: expected seconds, or a time as 90s, 10m, 2h, 1d or 1:30:00, not {_shown(node)}")
+            self.wrong(node, f"{what}: expected seconds, or a time as 90s, 10m, 2h, 1d or 1:30:00, not {shown(node)}")
             return 1.0
         if not (seconds > 0 and isfinite(seconds)):
             self.wrong(node, f"{what}: expected more than 0 seconds, not {text}")
@@ -237,6 +252,43 @@ class Reader:
             if about := about_param(name):
                 self.wrong(key, f"{what}: {about}")
         return {name: self.value(value, f"{name:.60} in {what}") for name, (_, value) in found.items()}
+
+    def group(self, node: Node, what: str) -> str:
+        text = self.text(node, what)
+        if text and (about := about_name(text, what="group")):
+            self.wrong(node, about)
+        return text
+
+    def sweep(self, node: Node, what: str) -> dict[str, tuple[Any, ...]]:
+        """Read params, each with a list of values."""
+        found = self.fields(node, what, None)
+        out = {name: self.choices(value, f"{name:.60} in {what}") for name, (_, value) in found.items()}
+        for name, (key, _) in found.items():
+            if about := about_param(name):
+                self.wrong(key, f"{what}: {about}")
+        if about := about_combinations(out):
+            self.wrong(node, f"{what}: {about}")
+        return out
+
+    def choices(self, node: Node, what: str) -> tuple[Any, ...]:
+        if not isinstance(node, Items):
+            hint = f"; for one value write [{node.text:.40}], or put it into params" if isinstance(node, Scalar) else ""
+            self.wrong(node, f"{what}: expected a list of values, not {kind_of(node)}{hint}")
+            return ()
+        if not node.nodes:
+            self.wrong(node, f"{what}: a list without values makes no job")
+        out: dict[tuple[type, Any], None] = {}
+        for item in node.nodes:
+            noted, value = len(self.problems), self.value(item, what)
+            if len(self.problems) > noted:
+                continue
+            if about := about_value(value):
+                self.wrong(item, f"{what}: {about}")
+            elif (type(value), value) in out:
+                self.wrong(item, f"{what}: {shown(item)} comes twice")
+            else:
+                out[type(value), value] = None
+        return tuple(value for _, value in out)
 
     def value(self, node: Node, what: str) -> Any:
         """Read what JSON can say."""
@@ -263,7 +315,7 @@ class Reader:
             if about := about_variable(name):
                 self.wrong(key, f"{what}: {about}")
             if not isinstance(value, Scalar):
-                self.wrong(value, f"{name} in {what}: expected a text, not {_kind(value)}")
+                self.wrong(value, f"{name} in {what}: expected a text, not {kind_of(value)}")
             elif "\0" in value.text:
                 self.wrong(value, f"{name} in {what}: a text cannot hold the character NUL")
             else:
@@ -273,10 +325,10 @@ class Reader:
     def layout(self, node: Node) -> dict[str, tuple[float, float]]:
         out = {}
         for name, (_, value) in self.fields(node, "layout", None).items():
-            numbers = [_number(item) for item in value.nodes] if isinstance(value, Items) else []
+            numbers = [number_of(item) for item in value.nodes] if isinstance(value, Items) else []
             x, y = numbers if len(numbers) == 2 else (None, None)
             if x is None or y is None:
-                self.wrong(value, f"{name} in layout: expected a place as [x, y], two numbers, not {_kind(value)}")
+                self.wrong(value, f"{name} in layout: expected a place as [x, y], two numbers, not {kind_of(value)}")
             else:
                 out[name] = (x, y)
         return out
@@ -289,6 +341,8 @@ _JOB: dict[str, Callable[[Reader, Node, str], Any]] = {
     "after": Reader.after,
     "resources": Reader.resources,
     "params": Reader.params,
+    "sweep": Reader.sweep,
+    "group": Reader.group,
     "env": Reader.env,
     "inputs": Reader.files,
     "outputs": Reader.files,
@@ -309,41 +363,3 @@ _RESOURCES: dict[str, Callable[[Reader, Node, str], Any]] = {
     "sbatch": Reader.texts,
 }
 ALIASES = {"cpus": "cpus_per_task"}
-
-
-def _null(node: Node) -> bool:
-    """Is this a null that somebody wrote, as for a field that is not given?"""
-    return isinstance(node, Scalar) and not node.style and node.text in _NULLS
-
-
-def _empty(node: Node) -> bool:
-    return isinstance(node, Scalar) and not node.style and node.text in ("", *_NULLS)
-
-
-def _number(node: Node) -> float | None:
-    with suppress(ValueError):
-        value = document.plain(node.text) if isinstance(node, Scalar) and not node.style else None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
-            return float(value)
-    return None
-
-
-def _kind(node: Node) -> str:
-    if isinstance(node, Items):
-        return "a list"
-    if isinstance(node, Fields):
-        return "a mapping"
-    if node.style:
-        return "a text"
-    try:
-        value = document.plain(node.text)
-    except ValueError:
-        return "a number"
-    if value is None:
-        return "nothing"
-    return node.text if isinstance(value, bool) else "a text" if isinstance(value, str) else "a number"
-
-
-def _shown(node: Node) -> str:
-    """Show a short text itself."""
-    return f"'{node.text:.40}'" if isinstance(node, Scalar) and node.text.strip() else _kind(node)

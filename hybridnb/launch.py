@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import definition, environment, graph, store
+from . import definition, environment, graph, store, sweep
 from .engine import Engine
 from .errors import CallError, DefinitionError, HostError, NotFound, Problem, RunBusy, StoreError
 from .execution import Execution
@@ -35,6 +35,7 @@ def launch(
 ) -> dict[str, Any]:
     """Run a workflow's file: go on with its newest run if that has not ended, else, or if `new`, start another.
 
+    Sweeps become the jobs that they stand for; where jobs are named, the name of a sweep or a group means all of it.
     Only `jobs`, or `start` and all below it, or what has `failed` in the last run, if that is asked for. A `request` that is made
     `again`, because its answer got lost, starts nothing twice. Returns {"run", "folder", "followed", "added", "changed", "removed",
     "kept"}. Raises DefinitionError, NotFound for an unknown job, RunBusy when another process moves the run, StoreError.
@@ -43,6 +44,7 @@ def launch(
     _writable("the path of the workflow", str(file))
     workflow = definition.load(file)
     _hosts_known(engine, workflow, file.parent, file)
+    workflow = sweep.expand(workflow)
     if again and request and (made := _made(file, request)):
         return _resumed(engine, made, variables)
     last = store.latest(file)
@@ -68,9 +70,9 @@ def held(engine: Engine, run: str) -> Execution:
 
 
 def cancel(engine: Engine, run: str, jobs: Iterable[str] | None = None) -> list[str]:
-    """Stop the named jobs, or all; return those that had not ended."""
+    """Stop the named jobs and groups, or all; return those that had not ended."""
     execution = held(engine, run)
-    told = execution.cancel(jobs)
+    told = execution.cancel(None if jobs is None else _meant(execution.run, jobs))
     execution.store.commit(sync=True)
     return told
 
@@ -84,7 +86,9 @@ def retry(
     request: str = "",
     again: bool = False,
 ) -> list[str]:
-    """Try the named jobs, or all that did not end well, once more; return them, with the skipped ones below them."""
+    """Try once more the named jobs, what did not end well of the named groups, or all that did not; return them, with the skipped
+    ones below them.
+    """
     execution = held(engine, run)
     if again and request and _asked(execution.store.folder, request):
         return []
@@ -92,7 +96,7 @@ def retry(
         environment.save(execution.run.id, variables)
     execution.store.wake()
     try:
-        if told := execution.retry(jobs):
+        if told := execution.retry(None if jobs is None else list(_missed(execution.run, jobs))):
             execution.store.note({"event": "asked", "request": request})
     finally:
         if execution.run.ended_at:  # nothing is to be tried: it rests on
@@ -106,21 +110,22 @@ def change(engine: Engine, run: str, file: Path | None = None) -> Told:
     """Make a going run follow its file, or another; return the names "added", "changed", "removed" and "kept"."""
     execution = _still_going(engine, run)
     path = Path(file or execution.run.source).absolute()
-    return _follow(engine, execution, definition.load(path), path)
+    return _follow(engine, execution, sweep.expand(definition.load(path)), path)
 
 
 def define(engine: Engine, run: str, name: str, mapping: Mapping[str, Any]) -> Told:
-    """Put a job into a going run, or change it if it has not started."""
+    """Put a job or a sweep into a going run, or change what of it has not started. It may wait for groups."""
     execution = _still_going(engine, run)
     _writable(f"job '{name}'", json.dumps(mapping, ensure_ascii=False, default=str))
-    return _follow(engine, execution, execution.run.workflow.with_job(definition.from_mapping(name, mapping)))
+    return _follow(engine, execution, sweep.put(execution.run.workflow, definition.from_mapping(name, mapping)))
 
 
 def remove(engine: Engine, run: str, name: str) -> Told:
-    """Take a job that has not started out of a going run, with every edge from it."""
+    """Take a job, or a group, that has not started out of a going run, with every edge from it."""
     execution = _still_going(engine, run)
-    execution.run.job(name)
-    return _follow(engine, execution, execution.run.workflow.without(name))
+    workflow = execution.run.workflow
+    gone = _meant(execution.run, [name])
+    return _follow(engine, execution, workflow.only(other for other in workflow.jobs if other not in gone))
 
 
 def delete(engine: Engine, run: str) -> None:
@@ -229,11 +234,24 @@ def _chosen(workflow: Workflow, before: Run | None, *, jobs: Sequence[str], star
     """Return the jobs that are meant; None means all."""
     if sum(map(bool, (jobs, start, failed))) > 1:
         raise CallError("--job, --from and --failed each choose the jobs; give one of them")
-    if jobs:
-        return {workflow[name].name for name in jobs}
-    if start:
-        return {workflow[start].name, *graph.descendants(workflow.parents(), [start])}
+    if jobs or start:
+        of = f"workflow '{workflow.name}'"
+        named = {name for word in jobs or [start or ""] for name in sweep.members(workflow.jobs, word, of=of)}
+        return named if jobs else named | graph.descendants(workflow.parents(), named)
     return _failed(workflow, before) if failed else None
+
+
+def _meant(run: Run, words: Iterable[str]) -> dict[str, None]:
+    """Return the jobs that the words name, alone or by their groups."""
+    return dict.fromkeys(name for word in words for name in sweep.members(run.jobs, word, of=f"run {run.id}"))
+
+
+def _missed(run: Run, words: Iterable[str]) -> Iterator[str]:
+    """Yield the jobs that the words name to be tried again: of a group those that ended otherwise than done."""
+    for word in dict.fromkeys(words):
+        for name in _meant(run, [word]):
+            if name == word or (run.states[name].final and run.states[name] is not State.DONE):
+                yield name
 
 
 def _failed(workflow: Workflow, before: Run | None) -> set[str]:
@@ -264,7 +282,8 @@ def _merged(run: Run, workflow: Workflow, chosen: set[str]) -> Workflow:
     fresh = {
         n: replace(workflow[n], after=tuple(d for d in workflow[n].after if d.job in there)) for n in workflow.jobs if n in chosen
     }
-    return replace(run.workflow, jobs={**run.jobs, **fresh})
+    known = run.workflow
+    return replace(known, jobs={**known.jobs, **fresh})
 
 
 def _follow(engine: Engine, execution: Execution, workflow: Workflow, file: Path | None = None) -> Told:

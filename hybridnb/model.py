@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from math import inf, isfinite
+from math import inf, isfinite, prod
 from typing import Any
 
 from .errors import DefinitionError, NotFound, did_you_mean
 from . import graph
 
 MANY = 20  # of what costs a search each, this many are told
+MOST = 10_000  # jobs that a sweep may stand for
 NAME_LENGTH = 100  # characters; and 200 bytes, so that a name with a suffix is a file name everywhere
 SCRIPT_SUFFIXES = (".sh", ".py", ".ipynb")
 # A parameter becomes an environment variable: these would break the shell or the loader instead of informing the script.
@@ -102,6 +104,8 @@ class Job:
     after: tuple[Dependency, ...] = ()
     resources: Resources = Resources()
     params: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # further params: one job for each combination of values
+    group: str = ""  # jobs of a group are shown as one; those of a sweep are a group of its name
     env: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()  # files and globs, relative to the workflow's folder
     outputs: tuple[str, ...] = ()
@@ -109,7 +113,8 @@ class Job:
     timeout: float | None = None  # seconds
 
     def __post_init__(self) -> None:
-        wrong = [about_name(self.name), *map(about_param, self.params), *map(about_variable, self.env)]
+        wrong = [about_name(self.name), *map(about_param, (*self.params, *self.sweep)), *map(about_variable, self.env)]
+        wrong += [about_name(self.group, what="group") if self.group else None, *about_sweep(self)]
         if (self.script is None) == (self.exec is None):
             wrong.append(f"job '{self.name}' needs either a script or an exec")
         elif not (self.script or self.exec):
@@ -146,7 +151,8 @@ class Workflow:
             raise DefinitionError([wrong])
         if nowhere := [name for name, place in self.layout.items() if not all(map(isfinite, place))]:
             raise DefinitionError(f"layout: '{name}' has no place that can be drawn: {self.layout[name]}" for name in nowhere)
-        if problems := list(about_edges(self.jobs)):
+        groups = {name: job.group for name, job in self.jobs.items() if job.group}
+        if problems := [*about_edges(self.jobs), *(message for _, message in wrong_groups(groups, self.jobs))]:
             raise DefinitionError(problems)
 
     @classmethod
@@ -172,6 +178,20 @@ class Workflow:
     def with_job(self, job: Job) -> Workflow:
         """Add the job, or put it in the place of the one of the same name."""
         return replace(self, jobs={**self.jobs, job.name: job})
+
+    def renamed(self, old: str, new: str) -> Workflow:
+        """Give a job another name where it is; its edges and its position go with it."""
+        self[old]
+        if new != old and new in self.jobs:
+            raise DefinitionError(
+                [f"'{old}' cannot be renamed to '{new}': there is such a job; remove it first, or use another name"]
+            )
+        jobs = {}
+        for job in self.jobs.values():
+            after = tuple(replace(d, job=new) if d.job == old else d for d in job.after)
+            name = new if job.name == old else job.name
+            jobs[name] = job if (name, after) == (job.name, job.after) else replace(job, name=name, after=after)
+        return replace(self, jobs=jobs, layout={new if k == old else k: v for k, v in self.layout.items() if k in self.jobs})
 
     def without(self, name: str) -> Workflow:
         """Remove the job and every edge from it."""
@@ -221,6 +241,59 @@ def about_param(name: str) -> str | None:
             f"'{name}' cannot be a param: it would replace the environment variable {name}; use another name, or set it under env"
         )
     return about_variable(name)
+
+
+def about_sweep(job: Job) -> Iterator[str]:
+    """Say what is wrong with a job's sweep."""
+    if job.sweep and job.group:
+        yield f"job '{job.name}' is a sweep, whose jobs are a group of its name; take 'group' away"
+    for name, values in job.sweep.items():
+        if name in job.params:
+            yield about_twice(name, job.name)
+        if not values:
+            yield f"sweep of job '{job.name}': '{name}' has no values, which makes no job"
+        yield from filter(None, (about_value(value) for value in values))
+        if len({(type(value), value) for value in values if about_value(value) is None}) < len(values):
+            yield f"sweep of job '{job.name}': '{name}' has a value twice"
+    if about := about_combinations(job.sweep):
+        yield f"sweep of job '{job.name}': {about}"
+
+
+def about_twice(param: str, job: str) -> str:
+    """Say that a param has one value and many."""
+    return f"'{param}' is both in params and in sweep of job '{job}'; keep one of them"
+
+
+def about_value(value: Any) -> str | None:
+    """Say what is wrong with one value of a sweep, or None: it becomes part of names, of the job and of files."""
+    if not isinstance(value, str | int | float | bool | None):
+        return f"a value of a sweep is a text, a number, true, false or null, not {value!r:.60}"
+    if isinstance(value, float) and not isfinite(value):
+        return f"a value of a sweep is a number that every language knows, not {value}"
+    if isinstance(value, str) and ("\n" in value or "\r" in value):
+        return f"a value of a sweep has one line, not {value!r:.60}"
+    return None
+
+
+def about_combinations(sweep: Mapping[str, Sequence[Any]]) -> str | None:
+    """Say that there are too many combinations, or None."""
+    count = prod(map(len, sweep.values()))
+    return f"{count:,} combinations are too many (at most {MOST:,}); give shorter lists" if count > MOST else None
+
+
+def spelled(value: Any) -> str:
+    """Write a param as a script finds it in its environment: a text as it is, everything else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def wrong_groups(groups: Mapping[str, str], jobs: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with {job: its group}: what a person names is one job, or one group."""
+    taken, first = {name.casefold() for name in jobs} if groups else set(), dict[str, str]()
+    for job, group in groups.items():
+        if (folded := group.casefold()) in taken:
+            yield job, f"group of job '{job}': '{group}' is the name of a job; give the group another"
+        elif (other := first.setdefault(folded, group)) != group:
+            yield job, f"the groups '{other}' and '{group}' differ by upper and lower case only"
 
 
 def about_edges(jobs: Mapping[str, Job]) -> Iterable[str]:

@@ -237,14 +237,16 @@ class Store:
         return "".join(lines)
 
     def svg(self) -> str:
-        """Draw the run as it stands."""
+        """Draw the run as it stands, each group as one."""
         looks = {}
         for name in self.run.jobs:
             status = self.job_status(name)
             detail = status["reason"] or ""
             looks[name] = drawing.Look(status["state"], progress=status["progress"], detail=detail, attempt=status["attempt"])
         workflow = self.run.workflow
-        self._layout = self._layout or drawing.arrange(workflow.parents(), fixed=workflow.layout)
+        if self._layout is None:
+            shown = drawing.stack(workflow).workflow
+            self._layout = drawing.arrange(shown.parents(), fixed=shown.layout)
         return drawing.draw(workflow, looks, layout=self._layout)
 
 

@@ -17,11 +17,14 @@ from .hosts.config import Hosts
 from .hosts.questions import Questions
 from .journal import Record, parse
 from .model import about_name
+from .run import Run
 from .store import Store
+from .sweep import members
 
 STREAMS = ("out", "err")
 LIMIT = 16 << 20  # bytes of a log that are told at once
 
+_FEW = 8  # names that are told
 _STATE_OF_A_JOB = re.compile(rb'^  .*?: \{"state": "(\w+)"', re.M)  # in run.yaml
 
 
@@ -85,7 +88,7 @@ def log(
     if limit < 1:
         raise CallError(f"a piece of a log has at least one byte, not {limit}")
     if about_name(job) or not (folder / "jobs" / job).is_dir():
-        Store.open(folder).run.job(job)
+        of_job(Store.open(folder).run, job)
         return b"", max(0, offset)
     number = _last(folder / "jobs" / job) if attempt is None else attempt
     try:
@@ -97,6 +100,13 @@ def log(
     except OSError as error:
         raise StoreError(f"{error.filename}: the log cannot be read: {error.strerror}", run=folder.name) from error
     return piece, offset + len(piece)
+
+
+def of_job(run: Run, word: str) -> None:
+    """Raise NotFound unless the word names one job of the run; a group has no log, but its jobs have."""
+    if (names := members(run.jobs, word, of=f"run {run.id}")) != [word]:
+        told = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+        raise NotFound(f"'{word}' is a group of {len(names)} jobs, each of which has its own log: {told}")
 
 
 def _last(folder: Path) -> int:

@@ -72,14 +72,14 @@ def open_gate(folder: Path, line: str = "after") -> None:
     (folder / "gate").write_text(line + "\n")
 
 
-def go_on(folder: Path, file: Path) -> str:
+def go_on(folder: Path, file: Path, *, status: int = 0) -> str:
     """Follow the run, open its gate, and return what was told until the end."""
     child = subprocess.Popen([*COMMAND, "run", str(file)], stdout=subprocess.PIPE, text=True)
     assert child.stdout
     assert child.stdout.readline().startswith("following run ")
     open_gate(folder)
     out, _ = child.communicate(timeout=PATIENCE)
-    assert child.returncode == 0
+    assert child.returncode == status
     return out
 
 
@@ -478,6 +478,42 @@ def test_a_workflow_is_drawn_as_svg_dot_and_mermaid(folder: Path) -> None:
 def test_a_run_is_drawn_with_its_states_and_labels(folder: Path) -> None:
     run = json.loads(hybridnb("run", workflow(folder, MIX), "--here", "--json", status=1).stdout)["run"]
     assert ">train: failed<" in hybridnb("graph", run, "--label", "{name}: {state}").stdout
+
+
+# -- sweeps ---------------------------------------------------------------------------------------------------------------
+SWEPT = """\
+name: swept
+jobs:
+  first: {script: "read line < gate"}
+  train: {after: [first], sweep: {lr: [0.1, 0.01, 0.001], depth: [1, 2, 3, 4]}, script: "echo $lr $depth"}
+  last: {after: [train], script: "echo last"}
+"""
+
+
+def test_a_sweep_is_run_looked_at_cancelled_and_tried_again_by_its_name(folder: Path) -> None:
+    os.mkfifo(folder / "gate")
+    file = workflow(folder, SWEPT)
+    assert hybridnb("check", file).stdout == f"{file}: 14 jobs, 24 edges, hosts local\n"
+    hybridnb("run", file, "--detach")
+    assert list(states(status_of(file)))[1:3] == ["train-lr=0.1-depth=1", "train-lr=0.1-depth=2"]
+    assert hybridnb("cancel", file, "train").stdout.startswith("asked to stop: train-lr=0.1-depth=1, ")
+    go_on(folder, file, status=1)
+    told = states(status_of(file))
+    assert (told.pop("first"), told.pop("last"), set(told.values())) == ("done", "skipped", {"cancelled"})
+    assert hybridnb("retry", file, "train").stdout.startswith("trying again: train-lr=0.1-depth=1, ")
+    assert hybridnb("log", file, "last", "-f").stdout == "last\n"
+    assert list(states(status_of(file)).values()) == ["done"] * 14
+    assert hybridnb("log", file, "train-lr=0.01-depth=3").stdout == "0.01 3\n"
+    assert "'train' is a group of 12 jobs, each of which has its own log" in hybridnb("log", file, "train", status=2).stderr
+    assert "all that is named is done" in hybridnb("retry", file, "train").stdout
+
+
+def test_a_sweep_is_drawn_as_a_stack_or_job_by_job(folder: Path) -> None:
+    file = workflow(folder, SWEPT)
+    assert ">×12<" in hybridnb("graph", file).stdout
+    flat = hybridnb("graph", file, "--flat").stdout
+    assert flat.count(">train-lr=") >= 12
+    assert "×" not in flat
 
 
 # -- everywhere -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .layout import Layout, arrange, place, routes
 from .look import Look
+from .stack import stack
 from .svg import draw
 from .text import dot, mermaid
 
-__all__ = ["Layout", "Look", "arrange", "dot", "draw", "mermaid", "place", "routes"]
+__all__ = ["Layout", "Look", "arrange", "dot", "draw", "mermaid", "place", "routes", "stack"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set as AbstractSet
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,11 +11,13 @@ from ..model import Job, Kind, Workflow
 from .blocks import DENSE, ROOMY, Point, Size, room
 from .layout import Layout, arrange
 from .look import STYLES, Look, about, check_label, clean, counts, facts, fill_label, shorten, text_width
+from .stack import Stacked, stack
 
 __all__ = ["Look", "draw"]
 
 MARGIN = 24.0
 NARROWEST = 420.0
+_TOLD = 12  # members of a stack
 READABLE = 1500.0  # a wider picture is shown reduced: its title grows
 _DASHES = {Kind.OK: "", Kind.ANY: "7 4", Kind.FAILED: "2 3.5"}
 _MEANING = {Kind.ANY: "any: however it ended", Kind.FAILED: "failed: when it did not end well"}
@@ -43,29 +45,33 @@ def draw(
     title: str = "",
     label: str = "{name}",
     fixed: bool = True,
+    stacked: bool = True,
     layout: Layout | None = None,
 ) -> str:
-    """Draw the workflow, or a run of it when states are given.
+    """Draw the workflow, or a run of it when states are given; with stacked=False each job of a group by itself.
 
     The label may show {name} {state} {elapsed} {host} {progress} {attempt}; CallError names these when it has another field.
-    With fixed=False the positions of the workflow's layout block are ignored. A layout that was arranged before saves the work.
+    With fixed=False the positions of the workflow's layout block are ignored. A layout of what is drawn, stacks or jobs, that was
+    arranged before saves the work.
     """
     check_label(label)
     looks = {name: look for name, look in (states or {}).items() if name in workflow.jobs}
-    box = _BOXES[room(len(workflow.jobs))]
-    layout = layout or arrange(workflow.parents(), fixed=workflow.layout if fixed else None)
+    shown = stack(workflow, looks) if stacked else Stacked(workflow, looks, {}, {})
+    jobs = shown.workflow.jobs
+    box = _BOXES[room(len(jobs))]
+    layout = layout or arrange(shown.workflow.parents(), fixed=shown.workflow.layout if fixed else None)
     left, top, right, bottom = _frame(layout, box.size)
     width = max(right - left + 2 * MARGIN, NARROWEST)
     scale = max(1.0, width / READABLE)
-    head, head_height = _header(clean(title) or workflow.name, workflow, looks, width / scale)
+    kinds = {(d.job, job.name): d.kind for job in jobs.values() for d in job.after}
+    head, head_height = _header(clean(title) or workflow.name, set(kinds.values()), looks, width / scale)
     top -= MARGIN + head_height * scale
     whole = f"{_n(width)} {_n(bottom - top + MARGIN)}"
-    kinds = {(d.job, job.name): d.kind for job in workflow.jobs.values() for d in job.after}
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="hybridnb" role="img" {_sides(whole)} viewBox="0 0 {whole}">',
             f"<title>{_escape(clean(title) or workflow.name)}</title>",
-            f"<desc>{_escape(_summary(workflow, looks))}</desc>",
+            f"<desc>{_escape(_summary(workflow, looks, shown))}</desc>",
             f"<style>{_css(box)}</style>",
             '<rect class="paper" width="100%" height="100%"/>',
             f'<g transform="scale({scale:.4g})">',
@@ -73,7 +79,7 @@ def draw(
             "</g>",
             f'<g transform="translate({_n(MARGIN - left)} {_n(-top)})">',
             *_edges(layout, kinds),
-            *(_job(job, looks.get(name), layout.places[name], box, label) for name, job in workflow.jobs.items()),
+            *(_job(job, shown, layout.places[name], box, label) for name, job in jobs.items()),
             "</g>",
             "</svg>\n",
         ]
@@ -104,19 +110,24 @@ def _frame(layout: Layout, size: Size) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _summary(workflow: Workflow, looks: Mapping[str, Look]) -> str:
+def _summary(workflow: Workflow, looks: Mapping[str, Look], shown: Stacked) -> str:
+    """Say what is in it, jobs and edges as they are and then the stacks."""
     jobs, edges = len(workflow.jobs), sum(len(job.after) for job in workflow.jobs.values())
     words = f"{jobs} job{'s' * (jobs != 1)}, {edges} edge{'s' * (edges != 1)}"
     states = ", ".join(f"{n} {state}" for state, n in counts(looks).items())
-    return f"Workflow {workflow.name}: {words}" + (f"; {states}" if states else "")
+    stacks = (f"{name} ×{size}" + _of(shown.looks.get(name)) for name, size in shown.sizes.items())
+    return "; ".join(filter(None, (f"Workflow {workflow.name}: {words}", states, *stacks)))
 
 
-def _header(title: str, workflow: Workflow, looks: Mapping[str, Look], width: float) -> tuple[list[str], float]:
+def _of(look: Look | None) -> str:
+    return f": {look.detail or look.state}" if look else ""
+
+
+def _header(title: str, used: AbstractSet[Kind], looks: Mapping[str, Look], width: float) -> tuple[list[str], float]:
     """The title and the legend, in lines as long as the picture; and their height."""
     room = width - 2 * MARGIN
     out = [f'<text class="head" x="{_n(MARGIN)}" y="36">{_escape(shorten(title, 18, room / 1.15))}</text>']
     x, y = MARGIN, 62.0
-    used = {dependency.kind for job in workflow.jobs.values() for dependency in job.after}
     entries = [(_state_entry(state), f"{n} {state}") for state, n in counts(looks).items()]
     entries += [(_kind_entry(kind), words) for kind, words in _MEANING.items() if kind in used]
     for mark, words in entries:
@@ -141,25 +152,43 @@ def _symbol(state: str, centre: Point, radius: float) -> str:
     return f'<g transform="{place}"><circle class="disc" r="6"/><path class="sign" d="{STYLES[state].symbol}"/></g>'
 
 
-def _job(job: Job, look: Look | None, centre: Point, box: Box, label: str) -> str:
-    size = box.size
+def _job(job: Job, shown: Stacked, centre: Point, box: Box, label: str) -> str:
+    size, look, many = box.size, shown.looks.get(job.name), shown.sizes.get(job.name)
     left, top = centre[0] - size.width / 2, centre[1] - size.height / 2
     x = 2 * box.radius + (18 if box.facts else 11) if look else 12.0
     lower = _lower_line(job, look, box, x)
     name_line = box.name if lower and box.facts else size.height / 2 + box.font * 0.36
-    room = size.width - x - 8 - (_badge_width(job, box) if not box.facts else 0)
+    end = size.width - 8 - (_badge_width(job, box) if not box.facts else 0)
+    times = f"×{many:,}" if many else ""
+    room = end - x - (text_width(times, box.font) + 6 if times else 0)
     name = shorten(fill_label(label, job, look), box.font, room)
     parts = [
         f'<g class="job {look.state if look else "plain"}" transform="translate({_n(left)} {_n(top)})">',
-        f"<title>{_escape(about(job, look))}</title>",
-        f'<rect class="box" width="{_n(size.width)}" height="{_n(size.height)}" rx="{_n(size.height / 6)}"/>',
+        f"<title>{_escape(_about(job, look, shown))}</title>",
+        *(_sheet(size, step * size.beside / 5) for step in ((2, 1, 0) if many else (0,))),
         _symbol(look.state, (x / 2 + (1 if box.facts else 0), size.height / 2), box.radius) if look else "",
         f'<text class="name" x="{_n(x)}" y="{_n(name_line)}">{_escape(name)}</text>',
+        f'<text class="times name" text-anchor="end" x="{_n(end)}" y="{_n(name_line)}">{times}</text>' if times else "",
         lower,
         _bar(look.part, x, box) if look and look.part is not None and look.state != "done" else "",
         "</g>",
     ]
     return "".join(parts)
+
+
+def _about(job: Job, look: Look | None, shown: Stacked) -> str:
+    """Say everything about a job, or about a stack, with the first of its members."""
+    if job.name not in shown.sizes:
+        return about(job, look)
+    names = ", ".join(shown.members.get(job.name, ())[:_TOLD])
+    more = ", …" if len(shown.members.get(job.name, ())) > _TOLD else ""
+    return clean(f"{about(job, look)} · {shown.sizes[job.name]} jobs" + (f": {names}{more}" if names else ""))
+
+
+def _sheet(size: Size, off: float) -> str:
+    """A box; those behind it stand out above and to the right."""
+    place = f' x="{_n(off)}" y="{_n(-off)}"' if off else ""
+    return f'<rect class="box"{place} width="{_n(size.width)}" height="{_n(size.height)}" rx="{_n(size.height / 6)}"/>'
 
 
 def _lower_line(job: Job, look: Look | None, box: Box, x: float) -> str:
@@ -184,7 +213,9 @@ def _fitting(words: list[str], font: float, space: float) -> str:
     for some in (words, *(words[1:end] for end in range(len(words), 1, -1))):
         if text_width(line := " · ".join(some), font) <= space:
             return line
-    return shorten(words[1] if len(words) > 1 else words[0], font, space)
+    parts = (words[1] if len(words) > 1 else words[0]).split(", ")  # the counts of a stack
+    lines = (", ".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    return next((line for line in lines if text_width(line, font) <= space), shorten(", ".join(parts), font, space))
 
 
 def _host(job: Job, box: Box) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from shlex import quote, split
 from typing import Any
 
-from ..model import Dependency, Job
+from ..model import Dependency, Job, spelled
 from ..run import State
 
 
@@ -87,8 +86,8 @@ def seconds(number: float) -> str:
 
 
 def variables(params: Mapping[str, Any]) -> dict[str, str]:
-    """Write params as environment variables: texts as they are, everything else as JSON writes it."""
-    return {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in params.items()}
+    """Write params as environment variables."""
+    return {name: spelled(value) for name, value in params.items()}
 
 
 def command(job: Job, script: str) -> list[str]:
