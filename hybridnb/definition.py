@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from errno import EACCES
 from pathlib import Path
 from typing import Any
 
 from . import document, rewrite
-from .document import Fields, Scalar
+from .document import Fields, Items, Node, Scalar
 from .errors import DefinitionError, NotFound, Problem, StoreError, did_you_mean
 from .grammar import Reader
 from .model import Job, Resources, Workflow
@@ -24,7 +24,7 @@ _NO_RESOURCES = Resources()
 
 def load(path: Path) -> Workflow:
     """Read a workflow file; raise DefinitionError with everything that is wrong in it, NotFound or StoreError if it cannot be read."""
-    return parse(_read(path), file=str(path), folder=path.parent)
+    return parse(read(path), file=str(path), folder=path.parent)
 
 
 def parse(text: str, *, file: str = "", folder: Path | None = None) -> Workflow:
@@ -43,10 +43,10 @@ def save(workflow: Workflow, path: Path) -> None:
     Raise DefinitionError when the file, or what it would become, cannot be read; StoreError when it cannot be written.
     The file is replaced in one step or not touched at all.
     """
-    before = _read(path) if os.path.lexists(path) else ""
-    after = _recorded(workflow, before, str(path)) if before else _dumped(workflow, str(path))
+    before = read(path) if os.path.lexists(path) else ""
+    after = recorded(workflow, before, file=str(path))
     if after != before:
-        _replace(Path(os.path.realpath(path)), after)  # a link stays a link
+        put(path, after)
 
 
 def to_mapping(job: Job) -> dict[str, Any]:
@@ -59,6 +59,10 @@ def to_mapping(job: Job) -> dict[str, Any]:
     if job.resources != _NO_RESOURCES:
         given = {name: getattr(job.resources, name) for name in Resources.__slots__}
         out["resources"] = {name: list(v) if isinstance(v, tuple) else v for name, v in given.items() if v not in (None, ())}
+    if job.group:
+        out["group"] = job.group
+    if job.sweep:
+        out["sweep"] = {name: list(values) for name, values in job.sweep.items()}
     for name in ("params", "env"):
         if value := getattr(job, name):
             out[name] = dict(value)
@@ -88,13 +92,13 @@ def from_mapping(name: str, mapping: Mapping[str, Any]) -> Job:
 
 def _mapping(workflow: Workflow) -> dict[str, Any]:
     """Return the whole file as plain data; the layout knows only jobs that there are."""
-    out: dict[str, Any] = {"name": workflow.name, "jobs": {name: _readable(job) for name, job in workflow.jobs.items()}}
+    out: dict[str, Any] = {"name": workflow.name, "jobs": {name: readable(job) for name, job in workflow.jobs.items()}}
     if layout := {name: [_short(x), _short(y)] for name, (x, y) in workflow.layout.items() if name in workflow.jobs}:
         out["layout"] = layout
     return out
 
 
-def _readable(job: Job) -> dict[str, Any]:
+def readable(job: Job) -> dict[str, Any]:
     """Return the job as plain data with its numbers as people write them: 600 for 600.0, 1 for a resource of '1'."""
     out = to_mapping(job)
     if job.timeout is not None:
@@ -109,32 +113,36 @@ def _short(number: float) -> float:
     return int(number) if number == int(number) and abs(number) < 1e15 else number
 
 
-def _dumped(workflow: Workflow, file: str) -> str:
-    _prove(workflow.jobs.values(), file)
-    return dump(workflow)
-
-
-def _prove(jobs: Iterable[Job], file: str) -> None:
-    """Raise DefinitionError for what can be written, but not be read again."""
+def prove(jobs: Iterable[Job], file: str) -> dict[str, Job]:
+    """Return the jobs as they will be read; raise DefinitionError for what can be written, but not be read again."""
+    out: dict[str, Job] = {}
     reader = Reader("", None)
     try:
-        text = "\n".join(rewrite.block({job.name: _readable(job) for job in jobs}) or ["{}"])
-        for key, node in reader.fields(document.compose(text), "jobs", None).values():
-            reader.job(key, node)
+        root = document.compose("\n".join([*rewrite.block({"jobs": {job.name: readable(job) for job in jobs}}), ""]))
+        _, table = reader.fields(root, "a workflow file", None)["jobs"]
+        for key, node in reader.fields(table, "jobs", None).values():
+            if job := reader.job(key, node):
+                out[job.name] = job
     except DefinitionError as error:
         reader.problems += error.problems
     if reader.problems:
         raise DefinitionError([Problem(f"cannot be saved: {p.message}", file) for p in reader.problems])
+    return out
 
 
-def _recorded(workflow: Workflow, text: str, file: str) -> str:
-    """Return the file's text with what is new in the workflow."""
+def recorded(workflow: Workflow, text: str, *, file: str = "") -> str:
+    """Return a file's text with what is new in the workflow; a job that only has another name keeps its place and comments."""
+    if not text:
+        prove(workflow.jobs.values(), file)
+        return dump(workflow)
     body = text.removeprefix("\ufeff")
     root = document.compose(body, file=file)
     now = Reader(file, None).workflow(root)
-    if _same(now, workflow) or not isinstance(root, Fields):
+    if same(now, workflow) or not isinstance(root, Fields):
         return text
-    _prove([job for name, job in workflow.jobs.items() if now.jobs.get(name) != job], file)
+    prove([job for name, job in workflow.jobs.items() if now.jobs.get(name) != job], file)
+    if names := _renaming(now, workflow):
+        return recorded(workflow, text[: len(text) - len(body)] + rewrite.reword(body, _mentions(root, *names)), file=file)
     old, new = _mapping(now), _mapping(workflow)
     for key, places in root.pairs():
         if isinstance(key, Scalar) and key.text == "layout" and isinstance(places, Fields):  # also those of jobs that are gone
@@ -142,14 +150,52 @@ def _recorded(workflow: Workflow, text: str, file: str) -> str:
     return text[: len(text) - len(body)] + rewrite.edit(body, root, old, new)
 
 
-def _same(now: Workflow, then: Workflow) -> bool:
-    if (now.name, now.jobs) != (then.name, then.jobs):
+def _renaming(now: Workflow, then: Workflow) -> tuple[str, str] | None:
+    """Return the old and the new name, if one job was renamed: what runs is the same, at the same place."""
+    gone, fresh = now.jobs.keys() - then.jobs.keys(), then.jobs.keys() - now.jobs.keys()
+    if len(gone) != 1 or len(fresh) != 1:
+        return None
+    old, new = *gone, *fresh
+    there = list(now.jobs).index(old) == list(then.jobs).index(new)
+    runs = [(job.script, job.exec) for job in (now[old], then[new])]
+    return (old, new) if there and runs[0] == runs[1] else None
+
+
+def _mentions(root: Fields, old: str, new: str) -> Iterator[tuple[Scalar, str]]:
+    """Yield where a job's name is written, with what is to stand there when the job has another name."""
+    tables = {key.text: list(_texts(node)) for key, node in _texts(root)}
+    places = tables.get("layout", [])
+    jobs = tables["jobs"]
+    if all(key.text != new for key, _ in places):  # else that is the place of a job that is gone
+        yield from ((key, new) for key, _ in places if key.text == old)
+    yield from ((key, new) for key, _ in jobs if key.text == old)
+    for edges in (value for _, job in jobs for key, value in _texts(job) if key.text == "after"):
+        for edge in edges.nodes if isinstance(edges, Items) else [edges]:
+            name, colon, kind = edge.text.partition(":") if isinstance(edge, Scalar) else ("", "", "")
+            if isinstance(edge, Scalar) and name.strip() == old:
+                yield edge, f"{new}{colon}{kind}"
+
+
+def _texts(node: Node) -> Iterator[tuple[Scalar, Node]]:
+    """Yield the entries of a mapping; nothing of what is none."""
+    return ((key, value) for key, value in (node.pairs() if isinstance(node, Fields) else ()) if isinstance(key, Scalar))
+
+
+def same(now: Workflow, then: Workflow) -> bool:
+    """Do these say the same, with 1 and True apart? The order of the jobs, and the places of jobs that are gone, say nothing."""
+    if (now.name, now.jobs.keys()) != (then.name, then.jobs.keys()):
         return False
     known = {name: place for name, place in then.layout.items() if name in then.jobs}
-    return now.layout == known and all(rewrite.alike(job.params, then.jobs[name].params) for name, job in now.jobs.items())
+    return now.layout == known and all(same_job(job, then.jobs[name]) for name, job in now.jobs.items())
 
 
-def _read(path: Path) -> str:
+def same_job(a: Job, b: Job) -> bool:
+    """Are these the same, with 1 and True apart?"""
+    return a is b or (a == b and rewrite.alike((a.params, a.sweep), (b.params, b.sweep)))
+
+
+def read(path: Path) -> str:
+    """Return a workflow file's text; raise DefinitionError, NotFound or StoreError when that cannot be done."""
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -180,8 +226,12 @@ def _near(path: Path) -> str:
     return did_you_mean(path.name, names)
 
 
-def _replace(path: Path, text: str) -> None:
-    """Put a file in the place of another in one step; what cannot be written leaves the old one as it was."""
+def put(path: Path, text: str, *, over: str | None = None) -> bool:
+    """Put a file in the place of another in one step; what cannot be written leaves the old one as it was.
+
+    A link stays a link. False when the text that is to be replaced is no longer `over`; then nothing is touched.
+    """
+    path = Path(os.path.realpath(path))
     aside = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with open(aside, "x", encoding="utf-8", newline="") as out:
@@ -190,12 +240,16 @@ def _replace(path: Path, text: str) -> None:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
+        if over is not None and over != (read(path) if path.exists() else ""):
+            return False
         os.replace(aside, path)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
         why = f"{path}: cannot be saved: {error.strerror}"
         raise StoreError(f"{why}; nothing was changed: make the folder writable or make room, then save again") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink()  # unless it has taken its place
+    return True
 
 
 def _protect(path: Path, descriptor: int) -> None:

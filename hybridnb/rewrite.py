@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .document import Fields, Items, Node, Scalar, is_text, plain_of
@@ -14,9 +14,11 @@ WIDTH = 100  # a longer list takes a line for each of its items
 
 _WITHIN = r"\w./+=@%~$*;<>()|&!'\"\\^-"
 _PLAIN = re.compile(rf"(-{{0,2}}\w|[./$(])((:(?=\w)|[ {_WITHIN}])*[{_WITHIN}])?")
+_WORD = re.compile(r"[\w.+=@:-]+")  # the same in every kind of quotes
 _ESCAPED = re.compile("[\x7f-\xa0\xad\u2028\u2029\u200b-\u200f\u202a-\u202e\ufeff\ufffe\uffff]")
 _NOT_LITERAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028-\u202e\ud800-\udfff\ufeff\ufffe\uffff]")
 
+_KEPT = re.compile(r"[|>]\d?\+\d?[ \t]*(#.*)?\r?$", re.M)  # before a text to which the blank lines below it belong
 _ODD_BREAK = re.compile("[\x85\u2028\u2029]|\r(?!\n)")  # lines to YAML 1.1, not to editors: such a text is written anew
 
 
@@ -38,6 +40,35 @@ def edit(text: str, root: Fields, old: Mapping[str, Any], new: Mapping[str, Any]
     return edition.result()
 
 
+def spans(text: str, node: Fields) -> dict[str, tuple[int, int]]:
+    """Return where each entry of a block mapping begins, on the line of its key, and ends: each can be edited as a text of its own.
+
+    Nothing for a text that is not to be edited in pieces.
+    """
+    edition = _Edition(text)
+    if (
+        not edition.has_lines(node)
+        or _ODD_BREAK.search(text)
+        or _KEPT.search(text)
+        or text.count("\r\n") not in (0, text.count("\n"))
+    ):
+        return {}
+    pairs = [(key, value) for key, value in node.pairs() if isinstance(key, Scalar)] if text.endswith("\n") else []
+    return {key.text: (key.start.index - key.start.column, edition.stop(value, key.start.column)) for key, value in pairs}
+
+
+def reword(text: str, words: Iterable[tuple[Scalar, str]]) -> str:
+    """Return the text with other words in the places of scalars, and in their quotes if they have some."""
+    edits = []
+    for scalar, word in words:
+        start, end = scalar.start.index, scalar.end.index
+        quote = scalar.style if scalar.style in ("'", '"') and _WORD.fullmatch(word) else ""
+        if scalar.style in ("|", ">"):  # whose end is that of its lines
+            end = len(text[start:end].rstrip()) + start
+        edits.append((start, end, f"{quote}{word}{quote}" if quote else _scalar(word)))
+    return _spliced(text, edits)
+
+
 def alike(a: Any, b: Any) -> bool:
     """Are these the same data? Unlike ==, this knows 1 from True and from 1.0, as YAML does."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -45,6 +76,14 @@ def alike(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(alike, a, b))
     return type(a) is type(b) and bool(a == b)
+
+
+def _spliced(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
+    out, at = [], 0
+    for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
+        out += [text[at:start], new]
+        at = max(at, end)
+    return "".join([*out, text[at:]])
 
 
 def _same(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -99,12 +138,8 @@ class _Edition:
         self.edits: list[tuple[int, int, str]] = []
 
     def result(self) -> str:
-        out, at = [], 0
         newline = "\r\n" if "\r\n" in self.text else "\n"
-        for start, end, new in sorted(self.edits, key=lambda edit: edit[:2]):
-            out += [self.text[at:start], new.replace("\n", newline)]
-            at = max(at, end)
-        text = "".join([*out, self.text[at:]])
+        text = _spliced(self.text, [(start, end, new.replace("\n", newline)) for start, end, new in self.edits])
         return text if text.endswith("\n") else text + newline
 
     def has_lines(self, node: Fields | Items) -> bool:
@@ -139,17 +174,16 @@ class _Edition:
             if name in new and not _same(name, old, new):
                 self.change(key, value, old.get(name), new[name])
             elif name in old and name not in new:
-                self.remove(
-                    key.start.index - key.start.column, self.stop(value, key.start.column), floor=above, first=above == floor
-                )
+                start, end = key.start.index - key.start.column, self.stop(value, key.start.column)
+                self.remove(start, end, floor=above, first=above == floor and end != ends[-1])
         first = next(iter(entries.values()))[0].start
-        at, before = first.index - first.column, True
+        at, before, gap = first.index - first.column, True, spaced
         stops = dict(zip(entries, ends))
         for name in new:
             if name in stops:
-                at, before = stops[name], False
+                at, before, gap = stops[name], False, spaced and not self.keeps(entries[name][1])
             elif not _same(name, old, new):  # else it is said already, by a default
-                self.insert(at, block({name: new[name]}, indent=first.column), before=before, spaced=spaced)
+                self.insert(at, block({name: new[name]}, indent=first.column), before=before, spaced=gap)
 
     def flow_fields(self, node: Fields, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Change short values within {…}; False if that is not all."""
@@ -216,16 +250,20 @@ class _Edition:
 
     def end(self, node: Node) -> int:
         """Return where the last thing of a node ends, without the blank lines and comments below it."""
-        while not isinstance(node, Scalar) and not node.flow and node.nodes:
-            node = node.nodes[-1]
+        node = _last(node)
         end = node.end.index
         if end == node.start.index:  # nothing: the parser may have looked for it on the lines below
             return len(self.text[:end].rstrip())
         if not isinstance(node, Scalar) or node.style not in ("|", ">"):
             return end
-        if re.match(r"[|>]\d?\+", self.text[node.start.index : node.start.index + 3]):
+        if self.keeps(node):
             return len(self.text[node.start.index : end].removesuffix("\n").removesuffix("\r")) + node.start.index
         return len(self.text[node.start.index : end].rstrip("\r\n")) + node.start.index
+
+    def keeps(self, node: Node) -> bool:
+        """Do the blank lines below belong to the last text of a node?"""
+        node = _last(node)
+        return isinstance(node, Scalar) and bool(re.match(r"[|>]\d?\+", self.text[node.start.index : node.start.index + 3]))
 
     def stop(self, node: Node, column: int) -> int:
         """Return where the next thing begins below an entry of this column: comments, and spaces, further in belong to the entry."""
@@ -246,6 +284,12 @@ class _Edition:
     def line_above(self, start: int) -> int:
         """Return where the line before the one that begins here begins."""
         return self.text.rfind("\n", 0, max(start - 1, 0)) + 1
+
+
+def _last(node: Node) -> Node:
+    while not isinstance(node, Scalar) and not node.flow and node.nodes:
+        node = node.nodes[-1]
+    return node
 
 
 def _canonical(key: Scalar, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

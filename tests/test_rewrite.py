@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hybridnb import rewrite
-from hybridnb.definition import _recorded, dump, parse, save, to_mapping
+from hybridnb import definition, rewrite
+from hybridnb.definition import dump, parse, save, to_mapping
 from hybridnb.model import Dependency, Job, Kind, Resources, Workflow
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
@@ -38,6 +38,11 @@ RESOURCES = st.builds(
 )
 NAMES = ["fetch", "train", "on", "1", "größe"]
 VARIABLES = st.sampled_from(["lr", "n", "y", "DEBUG", "_x"])
+GROUPS = st.sampled_from(["", "some", "others"]).map(lambda group: {"group": group})
+CHOICES = st.lists(WORDS.filter(lambda text: not re.search("[\r\n]", text)) | st.integers() | st.booleans() | st.none(), min_size=1, max_size=3)
+SWEEPS = st.dictionaries(
+    st.sampled_from(["rate", "no"]), CHOICES.map(lambda found: tuple(v for _, v in dict.fromkeys((type(v), v) for v in found)))
+).map(lambda sweep: {"sweep": sweep})
 
 
 @st.composite
@@ -58,6 +63,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
                 resources=draw(RESOURCES),
                 params=draw(st.dictionaries(VARIABLES, DATA, max_size=3)),
                 env=draw(st.dictionaries(VARIABLES, WORDS, max_size=3)),
+                **draw(st.one_of(GROUPS, SWEEPS)),
                 inputs=draw(FILES),
                 outputs=draw(FILES),
                 retries=draw(st.integers(0, 2)),
@@ -104,13 +110,13 @@ def test_what_is_dumped_is_read_as_it_was(workflow: Workflow) -> None:
 def test_any_workflow_can_be_recorded_in_the_file_of_any_other(old: Workflow, new: Workflow, notes: bool, windows: bool) -> None:
     text = decorated(dump(old)) if notes else dump(old)
     assert same(parse(text), old)
-    after = _recorded(new, text.replace("\n", "\r\n" if windows else "\n"), "w.yaml")
+    after = definition.recorded(new, text.replace("\n", "\r\n" if windows else "\n"), file="w.yaml")
     assert same(parse(after), new), after
     assert ("\r\n" in after) == windows
     for name, job in new.jobs.items():
         if name in old.jobs and rewrite.alike(to_mapping(old[name]), to_mapping(job)):
             assert own(text, name) in after.replace("\r\n", "\n")
-    assert _recorded(new, after, "w.yaml") == after
+    assert definition.recorded(new, after, file="w.yaml") == after
 
 
 def own(text: str, name: str) -> str:
@@ -328,3 +334,21 @@ def test_a_long_list_takes_a_line_for_each_item() -> None:
     lines = rewrite.block({"a": ["x" * 60, "y" * 60]})
     assert lines == ["a:", f"  - {'x' * 60}", f"  - {'y' * 60}"]
     assert rewrite.block({"a": ["x", [1], {"b": None}]}) == ["a: [x, [1], {b: null}]"]
+
+
+def test_a_removed_first_entry_leaves_the_blank_line_below_its_job(tmp_path: Path) -> None:
+    text = "jobs:\n  a:\n    script: x\n\n  b: y\n"
+    changed = recorded(tmp_path, lambda workflow: workflow.with_job(Job("a", exec="ls")), text)
+    assert changed == ["-     script: x", "+     exec: ls"]
+
+
+def test_blank_lines_that_a_script_keeps_are_not_put_below_it(tmp_path: Path) -> None:
+    text = "jobs:\n  a: x\n\n  b: |+\n    kept\n"
+    assert recorded(tmp_path, lambda workflow: workflow.with_job(Job("c", exec="ls")), text) == ["+   c:", "+     exec: ls"]
+
+
+@pytest.mark.parametrize("change", [with_(host="far"), lambda workflow: workflow.with_job(Job("b", script="y"))])
+def test_a_script_at_the_end_is_the_same_with_and_without_a_last_newline(tmp_path: Path, change: Any) -> None:
+    text = "jobs:\n  train:\n    script: |\n      echo"
+    assert parse(text) == parse(text + "\n")
+    recorded(tmp_path, change, text)
