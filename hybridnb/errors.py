@@ -9,6 +9,10 @@ from typing import NamedTuple
 class HybridnbError(Exception):
     """The base of all errors that hybridnb raises for a user to read."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback, which would bury the words."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class CallError(HybridnbError):
     """A command, a magic or a function was called in a way that cannot mean anything."""
@@ -69,6 +73,19 @@ class RunBusy(StoreError):
 
 class ServiceError(HybridnbError):
     """The service cannot be started, reached or understood."""
+
+
+class RunFailed(HybridnbError):
+    """A run, or a job of it, that was waited for did not end well: `run` is its id, `jobs` names what is not done."""
+
+    def __init__(self, message: str, *, run: str = "", jobs: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.run = run
+        self.jobs: tuple[str, ...] = tuple(jobs)
+
+
+class Conflict(HybridnbError):
+    """Somebody else has changed what was to be written."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

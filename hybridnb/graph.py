@@ -69,6 +69,18 @@ def descendants(parents: Parents, names: Iterable[str]) -> set[str]:
     return found
 
 
+def ancestors(parents: Parents, names: Iterable[str]) -> set[str]:
+    """Return everything above the names, without the names themselves unless one is above another."""
+    found: set[str] = set()
+    stack = list(names)
+    while stack:
+        for parent in parents[stack.pop()]:
+            if parent not in found:
+                found.add(parent)
+                stack.append(parent)
+    return found
+
+
 def digraph(parents: Parents) -> networkx.DiGraph[str]:
     """Return the graph for networkx, with everything that it can compute; edges point from parent to child."""
     import networkx  # heavy: only for those who ask

@@ -10,14 +10,14 @@ from enum import Enum
 from typing import Any
 
 from .errors import NotFound, did_you_mean
-from .model import Dependency, Job, Kind, Resources, Workflow
+from .model import Dependency, Job, Kind, Resources, Workflow, wrong_groups
 from .progress import Metric
 
 Record = Mapping[str, Any]
 
 
-class State(Enum):
-    """Where a job, an attempt or a run stands."""
+class State(str, Enum):
+    """Where a job, an attempt or a run stands. Each is equal to its word: State.DONE == "done"."""
 
     WAITING = "waiting"
     SUBMITTING = "submitting"
@@ -30,7 +30,8 @@ class State(Enum):
     SKIPPED = "skipped"
     LOST = "lost"
 
-    __hash__ = object.__hash__  # each is one of its kind; Enum's own, in Python, is a tenth of what a change costs
+    __hash__ = str.__hash__  # Enum's own, in Python, is a tenth of what a change costs
+    __str__ = str.__str__  # the word, in f-strings too: by default that differs between the versions of Python
 
     @property
     def final(self) -> bool:
@@ -41,7 +42,6 @@ class State(Enum):
     def active(self) -> bool:
         """Is it in the hands of a host?"""
         return self in _ACTIVE
-
 
     def follows(self, other: State) -> bool:
         """May an attempt go from the other state to this one? What is told late, or twice, does not move it back."""
@@ -130,10 +130,10 @@ class Run:
     def workflow(self) -> Workflow:
         """The definition as it stands now, with the changes made since the run began.
 
-        A job that had started when one that it waited for was removed has lost that edge.
+        A job that had started when one that it waited for was removed has lost that edge; one whose group's name a later job has, the group.
         """
         jobs = {name: job if self.jobs.keys() >= set(job.parents) else self._without_lost_edges(job) for name, job in self.jobs.items()}
-        return Workflow(self.workflow_name, jobs, dict(self.layout))
+        return Workflow(self.workflow_name, _grouped(jobs), dict(self.layout))
 
     def _without_lost_edges(self, job: Job) -> Job:
         return replace(job, after=tuple(d for d in job.after if d.job in self.jobs))
@@ -299,6 +299,13 @@ class Run:
         self.ended_at = record["at"]
 
 
+def _grouped(jobs: dict[str, Job]) -> dict[str, Job]:
+    """Take jobs out of a group that has the name of a job."""
+    groups = {name: job.group for name, job in jobs.items() if job.group}
+    wrong = {name for name, _ in wrong_groups(groups, jobs)}
+    return {name: replace(job, group="") if name in wrong else job for name, job in jobs.items()} if wrong else jobs
+
+
 def _job(record: Record) -> Job:
     """Rebuild a definition that was checked before it was recorded.
 
@@ -313,6 +320,8 @@ def _job(record: Record) -> Job:
     for name in ("inputs", "outputs"):
         if name in fields:
             fields[name] = tuple(fields[name])
+    if "sweep" in fields:
+        fields["sweep"] = {name: tuple(values) for name, values in fields["sweep"].items()}
     if isinstance(fields.get("exec"), list):
         fields["exec"] = tuple(fields["exec"])
     return Job(record["job"], after=after, **fields)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import io
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from hybridnb import errors
-from hybridnb.errors import DefinitionError, HybridnbError, Problem, RunBusy, StoreError, did_you_mean
+from hybridnb.errors import Conflict, DefinitionError, HybridnbError, Problem, RunBusy, RunFailed, StoreError, did_you_mean
 
 
 def test_every_error_is_one_of_the_tree() -> None:
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
-    assert len(kinds) == 11
+    assert len(kinds) == 13
     assert all(issubclass(kind, HybridnbError) for kind in kinds)
 
 
@@ -42,6 +48,19 @@ def test_a_definition_error_holds_all_problems_and_shows_one_a_line() -> None:
 def test_a_store_error_carries_the_run_that_it_is_about() -> None:
     assert StoreError("full", run="2026-11-22-1015-k3f9").run == "2026-11-22-1015-k3f9"
     assert StoreError("full").run == ""
+
+
+def test_a_failed_run_names_itself_and_what_is_not_done() -> None:
+    error = RunFailed("it failed", run="2026-11-22-1015-k3f9", jobs=["train"])
+    assert (str(error), error.run, error.jobs) == ("it failed", "2026-11-22-1015-k3f9", ("train",))
+
+
+@pytest.mark.parametrize("error", [Conflict("changed meanwhile"), DefinitionError(["first", "second"])])
+def test_a_notebook_shows_what_an_error_says_without_a_traceback(error: HybridnbError, tmp_path: Path) -> None:
+    shell: Any = InteractiveShell(ipython_dir=str(tmp_path), config=Config(HistoryManager={"enabled": False}))  # type: ignore[no-untyped-call]
+    with redirect_stdout(io.StringIO()) as shown:
+        shell.showtraceback((type(error), error, None))
+    assert shown.getvalue().strip() == f"{type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize(

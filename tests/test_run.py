@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -58,6 +59,13 @@ def fold(*records: dict[str, Any]) -> Run:
     for record in records:
         run.apply(record)
     return run
+
+
+def test_a_state_is_its_word_wherever_it_is_compared_written_or_looked_up() -> None:
+    state: Any = State.DONE
+    assert (state == "done", {state: 1}["done"], {"done": 1}[state]) == (True, 1, 1)
+    assert (str(state), f"{state} {state:>5}", json.dumps({state: [state]})) == ("done", "done  done", '{"done": ["done"]}')
+    assert (State("done") is state, state.final, state.active) == (True, True, False)
 
 
 # -- definitions ----------------------------------------------------------------------------------------------------------
