@@ -103,6 +103,16 @@ class Client:
         except wire.cuts() as error:
             raise ServiceError(f"the service went away meanwhile: {error}. See {process.log()}") from error
 
+    def partitions(self, host: str, *, folder: Path | None = None) -> list[str]:
+        """Return the partitions of a Slurm cluster; [] while it is not connected, since nobody logs in for this, and of other hosts."""
+        if (address := process.find()) and address.version == __version__:
+            where = f"?folder={_quote(_absolute(folder))}" if folder else ""
+            return cast(list[str], wire.ask("GET", f"/hosts/{_quote(host)}/partitions{where}"))
+        from .hosts.config import Hosts
+        from .hosts.partitions import Partitions
+
+        return Partitions(Hosts()).of(host, folder)
+
     def problems(self) -> dict[str, str]:
         """Return why something does not move, by host or run."""
         return cast(dict[str, str], wire.ask("GET", "/health")["problems"]) if process.find() else {}
@@ -164,8 +174,10 @@ class Here:
 
     def __init__(self) -> None:
         from .engine import Engine
+        from .hosts.partitions import Partitions
 
         self._engine: Engine = Engine()
+        self._partitions = Partitions(self._engine.hosts)
 
     def __repr__(self) -> str:
         return f"Here({self._engine!r})"
@@ -248,6 +260,10 @@ class Here:
 
         for step in Trial(self._engine.hosts, host, folder):
             yield asdict(step) if step else {}
+
+    def partitions(self, host: str, *, folder: Path | None = None) -> list[str]:
+        """See Client.partitions."""
+        return self._partitions.of(host, folder)
 
     @property
     def asked(self) -> bool:

@@ -291,6 +291,7 @@ def test_every_route_is_described(service: Address) -> None:
         ("/runs/{run}/events", "get"),
         ("/hosts", "get"),
         ("/hosts/{host}/check", "post"),
+        ("/hosts/{host}/partitions", "get"),
         ("/questions", "get"),
         ("/questions/{number}", "post"),
     }

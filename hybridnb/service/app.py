@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from .. import __version__, launch, store, view
 from ..errors import CallError, DefinitionError, HostError, HybridnbError, NotFound, RunBusy, StoreError
 from ..hosts import check as trial
+from ..hosts.partitions import Partitions
 from ..journal import Record
 from . import messages as m
 from .door import Door
@@ -40,6 +41,7 @@ def build(owner: Owner, secret: str, *, port: int, stop: Callable[[], None], sto
     """Make the application: routes over the owner, behind a door that wants the secret."""
     app = FastAPI(title="hybridnb", version=__version__, docs_url=None, redoc_url=None, summary="Runs of one user on one machine")
     app.state.owner, app.state.stop, app.state.stopping = owner, stop, stopping
+    app.state.partitions = Partitions(owner.engine.hosts)
     app.include_router(router)
     app.add_exception_handler(HybridnbError, _wrong)
     app.add_exception_handler(RequestValidationError, _misunderstood)
@@ -91,6 +93,13 @@ async def check(owner: Held, host: str, asked: m.Place) -> StreamingResponse:
     )
     lines = (json.dumps(step and asdict(step) or {}, ensure_ascii=False) + "\n" for step in tried)
     return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/hosts/{host}/partitions", summary="List a connected cluster's partitions; none of any other host")
+async def partitions(request: Request, owner: Held, host: str, folder: str | None = None) -> list[str]:
+    known: Partitions = request.app.state.partitions
+    way = await asyncio.wrap_future(owner.call(partial(known.way, host, Path(folder) if folder else None)))
+    return await asyncio.to_thread(known.ask, way) if way else []
 
 
 @router.get("/questions", response_model=list[m.Asked], summary="List the questions that hosts ask of a person")
