@@ -44,25 +44,32 @@ def add(asked: argparse.Namespace) -> int:
 
 def check(asked: argparse.Namespace) -> int:
     """Try a host step by step; what it asks is asked here."""
-    from . import show, watch
     from .prompt import Prompt, there
+
+    with connected() as client:
+        return try_host(client, asked.name, Prompt(client) if there() else None)
+
+
+def try_host(client: Client | Here, name: str, person: Prompt | None, *, folder: Path = Path()) -> int:
+    """Try a host and print each step; what it asks is asked by `person`, or withheld where there is nobody. Return the exit status."""
+    from . import show, watch
+    from .prompt import Prompt
 
     screen, redraws, failed = watch.screen(), watch.redraws(), 0
     erase = "\r\x1b[K" if redraws else ""
-    with connected() as client:
-        prompt = Prompt(client)
-        for step in client.check(asked.name, folder=Path()):
-            if not step and there():
-                prompt.attend({asked.name}, pause=lambda: _erased(erase))
-            elif not step:
-                _withhold(client, prompt, asked.name)
-            elif step["ok"] is not None:
-                failed += not step["ok"]
-                print(erase + "\n".join(_shown(step, screen)), flush=True)
-            elif redraws:
-                print(erase + _shown(step, screen)[0], end="", flush=True)
+    nobody = Prompt(client)
+    for step in client.check(name, folder=folder):
+        if not step and person:
+            person.attend({name}, pause=lambda: _erased(erase))
+        elif not step:
+            _withhold(client, nobody, name)
+        elif step["ok"] is not None:
+            failed += not step["ok"]
+            print(erase + "\n".join(_shown(step, screen)), flush=True)
+        elif redraws:
+            print(erase + _shown(step, screen)[0], end="", flush=True)
     told = "jobs can go there" if not failed else f"{show.number(failed, 'step')} failed"
-    print(f"host '{asked.name}': {told}")
+    print(f"host '{name}': {told}")
     return FAILED if failed else OK
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import show
+from . import show, view
 from .errors import NotFound
 from .run import Run, State
 from .watch import Watch, catch_up, why
@@ -17,17 +17,21 @@ from .watch import Watch, catch_up, why
 if TYPE_CHECKING:
     from .client import Client, Here
 
+Write = Callable[[bytes], object]
+
 _PAUSE = 0.25  # seconds between looks at a log while other jobs tell much
 FAILURES = 5  # so many failed jobs' logs are shown
 _TAIL = (10, 4096)  # lines and bytes of such a log
 
 
-def copy(client: Client | Here, folder: Path, job: str, *, stream: str, number: int | None, follow: bool) -> None:
+def copy(
+    client: Client | Here, folder: Path, job: str, *, stream: str, number: int | None, follow: bool, write: Write | None = None
+) -> None:
     """Copy a job's log to standard output, byte for byte: of one attempt or of the last, with `follow` until the job ends."""
     watch, run = Watch(folder), str(folder)
     catch_up(watch, client, run)
-    watch.run.job(job)
-    copy = _Copy(client, run, job, stream)
+    view.of_job(watch.run, job)
+    copy = _Copy(client, run, job, stream, write or sys.stdout.buffer.write)
     if number is not None and watch.run.attempt(job, number) is None:
         raise NotFound(f"'{job}' has no attempt {number}; there {_are(len(watch.run.attempts.get(job, ())))}")
     copy.turn_to(watch.run, number)
@@ -61,8 +65,8 @@ def _are(attempts: int) -> str:
 class _Copy:
     """Copies what is new in a log."""
 
-    def __init__(self, client: Client | Here, run: str, job: str, stream: str) -> None:
-        self._client, self._run, self._job, self._stream = client, run, job, stream
+    def __init__(self, client: Client | Here, run: str, job: str, stream: str, write: Write) -> None:
+        self._client, self._run, self._job, self._stream, self._write = client, run, job, stream, write
         self._number: int | None = None
         self._offset = 0
         self._looked = 0.0
@@ -94,9 +98,9 @@ class _Copy:
             )
             if not piece:
                 break
-            sys.stdout.buffer.write(piece)
+            self._write(piece)
             self.copied = True
-        sys.stdout.buffer.flush()
+        sys.stdout.flush()
 
 
 def ending(client: Client | Here, told: Mapping[str, Any]) -> Iterator[str]:

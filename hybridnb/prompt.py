@@ -20,6 +20,7 @@ _LOOK = 0.5  # seconds between looks whether a question still waits
 _LINE = 4096  # bytes that a terminal gives at once, at most
 
 Asked = dict[str, Any]  # a question, as clients tell it
+Read = Callable[[str, bool, Callable[[], bool]], "str | None"]  # words, hidden, does it wait still -> the answer, None to withhold it
 
 
 def there() -> bool:
@@ -35,8 +36,9 @@ def there() -> bool:
 class Prompt:
     """Asks one question after the other, each once."""
 
-    def __init__(self, client: Client | Here) -> None:
+    def __init__(self, client: Client | Here, *, read: Read | None = None) -> None:
         self._client = client
+        self._read = read or _read
         self._asked: set[int] = set()
 
     def fresh(self, hosts: Container[str]) -> list[Asked]:
@@ -61,7 +63,7 @@ class Prompt:
         words = "/".join(choices)
         _say("".join(f"{line}\n" for line in (f"host '{question['host']}' asks:", *lines)))
         while True:
-            answer = _read(
+            answer = self._read(
                 f"{last}{f' ({words})' if words not in last else ''} ", question["hidden"], lambda: self._waits(question)
             )
             if answer is None or not choices:

@@ -99,7 +99,7 @@ def test_the_readme_tells_every_key_of_the_file_format_and_no_other(title: str, 
 
 
 def test_the_example_in_the_readme_is_a_workflow(tmp_path: Path) -> None:
-    from hybridnb import load
+    from hybridnb.definition import load
 
     (example,) = re.findall(r"^```yaml\n(name: .*?)^```", README, re.M | re.S)
     (tmp_path / "example.yaml").write_text(example)
@@ -107,7 +107,7 @@ def test_the_example_in_the_readme_is_a_workflow(tmp_path: Path) -> None:
 
 
 def test_the_example_notebook_has_a_workflow_that_loads() -> None:
-    from hybridnb import load
+    from hybridnb.definition import load
 
     assert "fetch" in load(ROOT / "example_notebooks/digits.yaml").jobs
 

@@ -1,0 +1,151 @@
+"""One workflow's file as a notebook works with it: its definition, its cells, its runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .. import graph, store, sweep
+from ..api import Run, Workflow
+from ..errors import CallError, NotFound
+from ..model import Job
+from ..model import Workflow as Definition
+from ..workflow_file import WorkflowFile
+from .live import Live
+from .place import Notebook
+from .reading import Reading, final
+from .record import Recorder
+
+_BUSY = {"running", "cancelling"}
+_RUNS = 20  # so many of the newest runs are searched for a job
+
+
+class Book:
+    """A workflow's file, and all that this kernel knows of it."""
+
+    def __init__(self, path: Path, notebook: Notebook | None, live: Live) -> None:
+        self.file = WorkflowFile(path)
+        self.recorder = Recorder(self.file, notebook)
+        self.live = live
+        self._stamp: int | None = None
+        self._expanded: tuple[Definition, Definition] | None = None
+        self._folders: list[Path] = []
+
+    def __repr__(self) -> str:
+        return f"Book({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    @property
+    def name(self) -> str:
+        """The file as a reader of the notebook finds it: from the notebook's folder, or this one."""
+        notebook = self.recorder.notebook
+        return Path(os.path.relpath(self.path, notebook.path.parent if notebook else Path.cwd())).as_posix()
+
+    @property
+    def definition(self) -> Definition:
+        return self.file.definition
+
+    @property
+    def expanded(self) -> Definition:
+        """The definition with the jobs of its sweeps one by one."""
+        now = self.definition
+        if self._expanded is None or self._expanded[0] is not now:
+            self._expanded = now, sweep.expand(now)
+        return self._expanded[1]
+
+    @property
+    def workflow(self) -> Workflow:
+        """The same file, as a program sees it."""
+        return Workflow(self.path)
+
+    # -- runs -----------------------------------------------------------------------------------------------------------
+    def folders(self) -> list[Path]:
+        """Return the folders of its runs, the newest first."""
+        try:
+            stamp = self.path.with_suffix(".runs").stat().st_mtime_ns
+        except OSError:
+            return []
+        if stamp != self._stamp:
+            self._folders, self._stamp = store.newest(self.path), stamp
+        return self._folders
+
+    @property
+    def latest(self) -> Reading | None:
+        """The newest run, or None."""
+        return next(self._readings(), None)
+
+    def _readings(self) -> Iterator[Reading]:
+        for folder in self.folders()[:_RUNS]:
+            reading = self.live.reading(folder)
+            reading.refresh()
+            yield reading
+
+    def last(self, name: str) -> Reading | None:
+        """Return the newest run in which there is this job, or sweep."""
+        return next((reading for reading in self._readings() if members(reading, name)), None)
+
+    def run(
+        self, *, jobs: Iterable[str] = (), start: str | None = None, failed: bool = False, new: bool = False
+    ) -> Run:
+        """Run the workflow, or some of it; it is followed from now on."""
+        run = self.workflow.run(jobs=tuple(jobs), start=start, failed=failed, new=new)
+        self.live.follow(run.folder)
+        self.live.unsettle()
+        return run
+
+    def start(self, name: str) -> Run:
+        """Run one job, or sweep, now, with those above it that are not done: in the run that goes on, unless it has ended there.
+
+        Raises CallError when it runs already, NotFound when there is no such job.
+        """
+        above = [job for job in graph.ancestors(self.definition.parents(), [self.definition[name].name]) if not self._is_done(job)]
+        reading = self.latest
+        if reading is None or reading.ended:
+            return self.run(jobs=[*above, name])
+        if busy := _states(reading, name) & _BUSY:
+            way = f"wait for it, or stop it by '%workflow cancel {name}'"
+            raise CallError(f"'{name}' is {busy.pop()} in run {reading.run.id}: {way}")
+        new = any(map(final, _states(reading, name)))
+        if new and (waits := [job for job in above if not all(map(final, _states(reading, job)))]):
+            raise CallError(f"'{name}' has ended in run {reading.run.id}, and '{waits[0]}' above it has not: wait for that first")
+        return self.run(jobs=[*above, name], new=new)
+
+    def _is_done(self, name: str) -> bool:
+        """Is a job, or all of a sweep, done in the newest run in which it is?"""
+        reading = self.last(name)
+        return reading is not None and _states(reading, name) == {"done"}
+
+    def found(self, name: str | None = None) -> Run:
+        """Return the newest run, in which there is this job if one is named; raise NotFound when there is none."""
+        reading = self.last(name) if name else self.latest
+        if reading is None:
+            self._refuse_unknown(name)
+            what = f"'{name}' has" if name else f"{self.name} has"
+            raise NotFound(f"{what} not been run yet; start it by '%workflow run{f' --job {name}' if name else ''}'")
+        return Run(reading.folder)
+
+    def _refuse_unknown(self, name: str | None) -> None:
+        if name:
+            sweep.members(self.expanded.jobs, name)
+
+    def job(self, name: str) -> Job:
+        """Return a job's definition, from the file or, when it is gone there, from its last run; raise NotFound."""
+        if name in self.definition.jobs:
+            return self.definition[name]
+        if (reading := self.last(name)) and name in reading.run.jobs:
+            return reading.run.jobs[name]
+        return self.definition[name]
+
+
+def _states(reading: Reading, name: str) -> set[str]:
+    return {reading.run.states[member].value for member in members(reading, name)}
+
+
+def members(reading: Reading, name: str) -> list[str]:
+    """Return the jobs of a run that a name means: itself, or those of a sweep; none when there is no such job."""
+    jobs = reading.run.jobs
+    return [name] if name in jobs else [job.name for job in jobs.values() if job.group == name]

@@ -1,0 +1,202 @@
+"""What is on the screen, kept up to date while runs go on: by threads that sleep until something happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..client import Client
+from ..errors import HybridnbError
+from .reading import Reading
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+Bundle = dict[str, Any]
+
+KEPT = 300  # displays that are kept up to date; older ones keep what they show
+_PAUSE = 0.25  # seconds between two pictures, at least
+_SHARE = 4  # times as long as a picture took to make is waited before the next one
+_TICK = 2.0  # seconds between looks at logs, and at why nothing moves, while a run goes on
+
+
+class Card(Protocol):
+    """Something to show."""
+
+    def facts(self) -> object:
+        """Return all that the picture is made of: while it is the same, nothing is drawn."""
+
+    def bundle(self, facts: Any) -> Bundle:
+        """Draw it, by MIME types."""
+
+    def settled(self) -> bool:
+        """Can nothing change it any more, but another run?"""
+
+
+@dataclass(eq=False)
+class Display:
+    """One place where a card is shown."""
+
+    card: Card
+    send: Callable[[Bundle], None]
+    facts: object = None
+    settled: bool = False
+    id: str = field(default_factory=lambda: f"hybridnb-{uuid.uuid4().hex}")
+
+
+class Live:
+    """Follows runs, and draws the displays again whose facts have changed."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._displays: dict[str, Display] = {}
+        self._readings: dict[Path, Reading] = {}
+        self._followed: dict[Path, threading.Event] = {}  # set when the run has ended
+        self._drawing = threading.RLock()
+        self._wake = threading.Condition()
+        self._due = False
+        self._closed = False
+        self._painter: threading.Thread | None = None
+        self.asked = False  # does a host ask something of a person?
+        self.problems: dict[str, str] = {}
+        self.ended: Callable[[Reading], None] = lambda _: None  # is called when a followed run has ended
+
+    def __repr__(self) -> str:
+        return f"Live({len(self._displays)} displays, {len(self._followed)} runs)"
+
+    # -- runs -----------------------------------------------------------------------------------------------------------
+    def reading(self, folder: Path) -> Reading:
+        """Return what reads this run; one that goes on is followed from now on."""
+        reading = self._readings.get(folder)
+        if reading is None:
+            reading = self._readings[folder] = Reading(folder)
+            reading.refresh()
+        return reading
+
+    def follow(self, folder: Path) -> threading.Event:
+        """Follow a run until it ends; return the event of its end."""
+        reading = self.reading(folder)
+        reading.refresh()
+        if (over := self._followed.get(folder)) is not None and not over.is_set():
+            return over
+        over = self._followed[folder] = threading.Event()
+        if reading.ended:
+            over.set()
+        else:
+            threading.Thread(target=self._hear, args=(reading, over), name=f"hybridnb {folder.name}", daemon=True).start()
+        self.changed()
+        return over
+
+    def _hear(self, reading: Reading, over: threading.Event) -> None:
+        """Wake the painter at each news of a run. It is moved by the service, whether or not anybody hears."""
+        client = Client()
+        try:
+            for _ in client.events(str(reading.folder), since=reading.since):
+                if self._closed:
+                    return
+                self.asked = client.asked
+                self.changed()
+        except HybridnbError as error:
+            self.problems[reading.folder.name] = str(error)
+        finally:
+            with suppress(HybridnbError):
+                reading.refresh()
+            over.set()
+            self.changed()
+        self.ended(reading)
+
+    @property
+    def going(self) -> bool:
+        """Is a run followed that has not ended?"""
+        return any(not over.is_set() for over in list(self._followed.values()))
+
+    # -- displays -------------------------------------------------------------------------------------------------------
+    def show(self, card: Card) -> None:
+        """Show a card in the output of the present cell, and keep it up to date; a terminal gets it once, as text."""
+        display = Display(card, lambda bundle: self._publish(display, bundle, update=True))
+        with self._drawing:
+            display.facts, display.settled = card.facts(), card.settled()
+            self._publish(display, card.bundle(display.facts), update=False)
+        if getattr(self._shell, "kernel", None):
+            self.add(display)
+
+    def add(self, display: Display) -> None:
+        """Keep a display up to date from now on."""
+        with self._drawing:
+            self._displays[display.id] = display
+            while len(self._displays) > KEPT:
+                del self._displays[next(iter(self._displays))]
+        self.changed()
+
+    def drop(self, display: Display) -> None:
+        """Draw a display no more."""
+        with self._drawing:
+            self._displays.pop(display.id, None)
+
+    def unsettle(self) -> None:
+        """Look at all displays again: a run has begun, or a definition changed."""
+        with self._drawing:
+            for display in self._displays.values():
+                display.settled = False
+        self.changed()
+
+    def _publish(self, display: Display, bundle: Bundle, *, update: bool) -> None:
+        self._shell.display_pub.publish(bundle, transient={"display_id": display.id}, update=update)
+
+    # -- drawing --------------------------------------------------------------------------------------------------------
+    def changed(self) -> None:
+        """Have what changed drawn soon."""
+        with self._wake:
+            self._due = True
+            if self._painter is None and not self._closed and self._displays:
+                self._painter = threading.Thread(target=self._paint, name="hybridnb cards", daemon=True)
+                self._painter.start()
+            self._wake.notify_all()
+
+    def _paint(self) -> None:
+        while not self._closed:
+            with self._wake:
+                self._wake.wait_for(lambda: self._due or self._closed, timeout=_TICK if self.going else None)
+                fresh, self._due = self._due, False
+            began = time.monotonic()
+            if not fresh:
+                self._look()
+            self.draw()
+            time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - began)))
+
+    def _look(self) -> None:
+        """Ask why nothing moves."""
+        with suppress(HybridnbError, OSError):
+            self.problems = Client().problems()
+
+    def draw(self) -> None:
+        """Draw again what has changed since it was drawn last."""
+        with self._drawing:
+            for reading in list(self._readings.values()):
+                with suppress(HybridnbError):  # its folder was removed: what is on the screen stays
+                    reading.refresh()
+            for display in list(self._displays.values()):
+                if not display.settled:
+                    self._draw(display)
+
+    def _draw(self, display: Display) -> None:
+        try:
+            facts = display.card.facts()
+            if facts != display.facts:
+                display.send(display.card.bundle(facts))
+                display.facts = facts
+            display.settled = display.card.settled()
+        except HybridnbError:
+            display.settled = True  # what it was about is gone; what it shows stays
+
+    def close(self) -> None:
+        """Draw no more, and let the runs go on."""
+        self._closed = True
+        with self._wake:
+            self._wake.notify_all()

@@ -1,0 +1,254 @@
+"""The magics: each parses its line, makes one call, and shows what came of it."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Bool, Unicode
+
+from ..errors import CallError, Conflict, DefinitionError, HybridnbError, NotFound
+from . import arguments, complete
+from .session import Left, Session
+from .shown import JobCard, RunCard, WorkflowCard
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..api import Run, Workflow
+    from .book import Book
+    from .tables import HostTable, RunList
+
+
+@magics_class
+class Hybridnb(Magics):
+    """Jobs in the cells of a notebook."""
+
+    host = Unicode("local", help="Where jobs go that name no host: '%workflow add NAME'.").tag(config=True)
+    picture = Bool(True, help="Draw the graph beside the table of jobs.").tag(config=True)  # noqa: FBT003
+
+    shell: InteractiveShell
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        super().__init__(shell)
+        self.session = session
+        self.matcher = complete.Matcher(session)
+        self._shown: tuple[int, object] | None = None  # what this cell has shown already
+
+    # -- a job ----------------------------------------------------------------------------------------------------------
+    @no_var_expand
+    @cell_magic
+    def job(self, line: str, cell: str) -> None:
+        with plain_errors():
+            asked = arguments.job_parser().parse(line, self.shell.user_ns)
+            body = arguments.expand(cell, self.shell.user_ns, body=True) if asked.expand else cell
+            book = self.session.book
+            name, said = arguments.job_mapping(asked, body)
+            self.session.require(asked.host)
+            recorded = book.recorder.record(name, said, self.session.cell, replaces=asked.replace)
+            self.session.live.unsettle()
+            run = book.start(recorded.job.name) if asked.run or asked.wait else None
+            self.session.live.show(JobCard(book, recorded.job.name))
+        if run and asked.wait:
+            self.session.wait(run, [recorded.job.name])
+
+    # -- the workflow ---------------------------------------------------------------------------------------------------
+    @no_var_expand
+    @line_magic
+    def workflow(self, line: str) -> Any:
+        with plain_errors():
+            asked = arguments.workflow_parser().parse(line, self.shell.user_ns)
+            word: Callable[[Namespace, Book], Any] = getattr(self, f"_{asked.word}")
+            return word(asked, self.session.book)
+
+    def _show(self, _: Namespace, book: Book) -> Workflow:
+        """Show the workflow with its newest run."""
+        workflow = book.workflow
+        self._once(workflow, WorkflowCard(book, picture=self.picture))
+        return workflow
+
+    def _run(self, asked: Namespace, book: Book) -> Run:
+        """Run it; with --wait, until it has ended."""
+        run = book.run(jobs=asked.job or (), start=asked.start, failed=asked.failed, new=asked.new)
+        note = f"edited after it was recorded, and run as it was then: {', '.join(stale)}" if (stale := book.recorder.stale()) else ""
+        self._once(run, RunCard(book, self.session.live.reading(run.folder), note=note, picture=self.picture))
+        if asked.wait:
+            self.session.wait(run)
+        return run
+
+    def _status(self, asked: Namespace, book: Book) -> Run:
+        from ..api import Run
+
+        return Run.find(asked.run) if asked.run else book.found()
+
+    def _log(self, asked: Namespace, book: Book) -> Any:
+        from ..api import RunGroup
+
+        run = book.found(asked.job)
+        if asked.follow:
+            return self._follow_log(run, asked)
+        job = run[asked.job]
+        if isinstance(job, RunGroup):
+            raise CallError(f"'{asked.job}' is a sweep; its jobs are {', '.join([*job][:5])} …")
+        return job.log("err" if asked.err else "out", attempt=asked.attempt)
+
+    def _follow_log(self, run: Run, asked: Namespace) -> None:
+        """Print a job's log until the job ends."""
+        from codecs import getincrementaldecoder
+
+        from .. import logs
+        from ..client import Client
+
+        decoder = getincrementaldecoder("utf-8")(errors="replace")
+        stream = "err" if asked.err else "out"
+
+        def write(piece: bytes) -> None:
+            sys.stdout.write(decoder.decode(piece))
+
+        try:
+            logs.copy(Client(), run.folder, asked.job, stream=stream, number=asked.attempt, follow=True, write=write)
+        except KeyboardInterrupt:
+            raise Left(f"interrupted: '{asked.job}' goes on") from None
+
+    def _cancel(self, asked: Namespace, book: Book) -> list[str]:
+        return book.found().cancel(*asked.job)
+
+    def _retry(self, asked: Namespace, book: Book) -> list[str]:
+        run = book.found()
+        told = run.retry(*asked.job)
+        self.session.live.follow(run.folder)
+        self.session.live.unsettle()
+        return told
+
+    def _clean(self, _: Namespace, book: Book) -> dict[str, int]:
+        from ..client import Client
+
+        return Client().clean(str(book.found().folder))
+
+    def _add(self, asked: Namespace, book: Book) -> Any:
+        _, said = arguments.job_mapping(asked)
+        job = {"host": self.host, **said}
+        self.session.require(job["host"])
+        return self._edited(book, lambda workflow: workflow.add(asked.name, **job))
+
+    def _remove(self, asked: Namespace, book: Book) -> Workflow:
+        for job in asked.job:
+            book.workflow.remove(job)
+            book.recorder.cells.forget(job)
+        self.session.live.unsettle()
+        return book.workflow
+
+    def _rename(self, asked: Namespace, book: Book) -> Workflow:
+        self._edited(book, lambda workflow: workflow.rename(asked.old, asked.new))
+        book.recorder.cells.rename(asked.old, asked.new)
+        return book.workflow
+
+    def _connect(self, asked: Namespace, book: Book) -> Workflow:
+        self._edited(book, lambda workflow: workflow.connect(asked.parent, asked.child, kind=asked.kind))
+        return book.workflow
+
+    def _disconnect(self, asked: Namespace, book: Book) -> Workflow:
+        self._edited(book, lambda workflow: workflow.disconnect(asked.parent, asked.child))
+        return book.workflow
+
+    def _edited(self, book: Book, edit: Callable[[Workflow], Any]) -> Any:
+        told = edit(book.workflow)
+        self.session.live.unsettle()
+        return told
+
+    def _open(self, asked: Namespace, _: Book) -> Workflow:
+        return self.session.open(Path(asked.file)).workflow
+
+    def _svg(self, asked: Namespace, book: Book) -> Path:
+        path = Path(asked.file)
+        label = asked.label or "{name}"
+        reading = book.latest
+        from ..api import Run
+
+        if reading:
+            Run(reading.folder).svg(path, label=label)
+        else:
+            book.workflow.svg(path, label=label)
+        return path
+
+    # -- lists ----------------------------------------------------------------------------------------------------------
+    @no_var_expand
+    @line_magic
+    def hosts(self, line: str) -> HostTable | None:
+        with plain_errors():
+            from ..client import Client
+            from .tables import HostTable
+
+            asked = arguments.hosts_parser().parse(line, self.shell.user_ns)
+            folder = self.session.book.path.parent
+            if asked.word != "check":
+                return HostTable(Client().hosts(folder=folder))
+            from ..host_commands import try_host
+            from .ask import prompt
+
+            client = Client()
+            if try_host(client, asked.name, prompt(self.shell, client), folder=folder):
+                raise CallError(f"host '{asked.name}' cannot be used yet, see above")
+            return None
+
+    @no_var_expand
+    @line_magic
+    def runs(self, line: str) -> RunList:
+        with plain_errors():
+            from .. import view
+            from ..api import Run
+            from .tables import RunList
+
+            asked = arguments.runs_parser().parse(line, self.shell.user_ns)
+            folders = self.session.book.folders()
+            told = view.runs() if asked.all else [{**view.summary(folder), "source": ""} for folder in folders]
+            return RunList([Run(Path(run["folder"])) for run in told], told)
+
+    # -- what an object looks like as the last thing of a cell ------------------------------------------------------------
+    def _once(self, told: object, card: Any) -> None:
+        """Show a card now, and not again when the cell ends with the same object."""
+        self.session.live.show(card)
+        self._shown = (self.shell.execution_count, told)
+
+    def show_run(self, run: Run) -> None:
+        """Show a run, unless this cell has shown it."""
+        if not self._has_shown(run):
+            book, reading = self.session.look(run)
+            self.session.live.show(RunCard(book, reading, picture=self.picture))
+
+    def show_workflow(self, workflow: Workflow) -> None:
+        """Show a workflow, unless this cell has shown it."""
+        if not self._has_shown(workflow):
+            self.session.live.show(WorkflowCard(self.session.book_of(workflow.path), picture=self.picture))
+
+    def show_job(self, job: Any) -> None:
+        """Show a job of a run, or a sweep."""
+        book, reading = self.session.look(job.run)
+        self.session.live.show(JobCard(book, job.name, reading))
+
+    def _has_shown(self, told: object) -> bool:
+        shown, self._shown = self._shown, None
+        return shown == (self.shell.execution_count, told)
+
+
+Hybridnb.job.__doc__ = arguments.help_of(arguments.job_parser())
+Hybridnb.workflow.__doc__ = arguments.help_of(arguments.workflow_parser())
+Hybridnb.hosts.__doc__ = arguments.help_of(arguments.hosts_parser())
+Hybridnb.runs.__doc__ = arguments.help_of(arguments.runs_parser())
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let what a person did wrong be told in IPython's manner, which has no traceback."""
+    try:
+        yield
+    except (CallError, NotFound, DefinitionError, Conflict) as error:
+        raise UsageError(str(error)) from None
+    except HybridnbError:
+        raise  # these render themselves, see errors.HybridnbError

@@ -1,0 +1,174 @@
+"""A cell becomes a job of the workflow's file: added, changed or renamed, and never against what somebody else wrote there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..definition import from_mapping, to_mapping
+from ..errors import CallError, DefinitionError, did_you_mean
+from ..merge import merge
+from ..model import Job, Workflow
+from ..workflow_file import WorkflowFile
+from .cells import Cells, Entry
+from .place import Cell, Notebook
+
+_CYCLE = re.compile(r"[\w.+=@-]+(?: -> [\w.+=@-]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a cell."""
+
+    job: Job
+    before: str | None  # the name that it had
+    fresh: bool  # was it not there before?
+
+
+class Recorder:
+    """Records the cells of one notebook as jobs of one workflow's file."""
+
+    def __init__(self, file: WorkflowFile, notebook: Notebook | None) -> None:
+        self.file, self.notebook = file, notebook
+        self.cells = Cells(file.path)
+        self._began = time.time()
+
+    def __repr__(self) -> str:
+        return f"Recorder({str(self.file.path)!r}, {self.notebook!r})"
+
+    def record(self, name: str | None, said: Mapping[str, Any], cell: Cell, *, replaces: bool = False) -> Recorded:
+        """Record what a cell says under this name, or the one that the cell has had.
+
+        Raises CallError when another cell has the name, or when it waits for a job that is not there; Conflict when the file was changed
+        otherwise meanwhile; DefinitionError for what cannot be a job, a cycle, or a file that is broken.
+        """
+        before = self.cells.job(cell.id)
+        name = name or before or self._unused()
+        mine = to_mapping(from_mapping(name, said))
+        if not replaces:
+            self._refuse_other_cells(name, cell)
+        there: list[Workflow] = []
+
+        def change(workflow: Workflow) -> Workflow:
+            there.append(workflow)
+            if before and before != name and before in workflow.jobs:
+                workflow = workflow.renamed(before, name)
+            return workflow.with_job(self._merged(name, mine, workflow, before=before, replaces=replaces))
+
+        try:
+            after = self.file.edit(change)
+        except DefinitionError as error:
+            raise self._explained(error) from None
+        self._note(name, mine, cell, instead_of=before)
+        return Recorded(after[name], before if before != name else None, name not in there[-1].jobs and before not in there[-1].jobs)
+
+    def stale(self) -> list[str]:
+        """Return the jobs whose cell was changed in the saved notebook since it recorded them."""
+        if self.notebook is None:
+            return []
+        saved = {cell.id: cell for cell in self.notebook.cells() if cell.id}
+        mine = [entry for entry in self.cells.entries() if entry.cell in saved and self._is_mine(entry)]
+        return [e.job for e in mine if self.notebook.saved_at > e.at and digest(saved[e.cell].source) != e.digest]
+
+    def where(self, job: str) -> str:
+        """Say which cell recorded a job; '' when that is not known."""
+        entry = self.cells.owner(job)
+        return self._told(entry) if entry and (entry.cell or entry.first) else ""
+
+    # -- names ----------------------------------------------------------------------------------------------------------
+    def _unused(self) -> str:
+        jobs = self.file.definition.jobs
+        return next(name for number in range(1, len(jobs) + 2) if (name := f"job-{number}") not in jobs)
+
+    def _refuse_other_cells(self, name: str, cell: Cell) -> None:
+        entry = self.cells.owner(name)
+        if entry is None or name not in self.file.definition.jobs or not self._lives(entry, cell):
+            return
+        raise CallError(
+            f"the name '{name}' is in use by {self._told(entry)}: give this job another one, or take it over by --replace"
+        )
+
+    def _lives(self, entry: Entry, cell: Cell) -> bool:
+        """Is the job another cell's, which is still in its notebook? One that was never saved counts as long as this kernel lives."""
+        if not entry.cell or (not cell.id and self._is_mine(entry)) or entry.cell == cell.id:
+            return False
+        notebook = self.notebook if self._is_mine(entry) else Notebook(self.file.path.parent / entry.notebook)
+        if notebook is None or not notebook.saved_at:
+            return entry.at >= self._began
+        saved = notebook.cell(entry.cell)
+        if saved is None:
+            return entry.at >= max(self._began, notebook.saved_at)
+        return saved.names(entry.job)
+
+    def _is_mine(self, entry: Entry) -> bool:
+        return entry.notebook == self._notebook_name
+
+    @property
+    def _notebook_name(self) -> str:
+        return self.notebook.path.name if self.notebook else ""
+
+    def _told(self, entry: Entry) -> str:
+        notebook = self.notebook if self._is_mine(entry) else Notebook(self.file.path.parent / entry.notebook)
+        saved = notebook.cell(entry.cell) if notebook else None
+        which = f"cell {saved.number} of {entry.notebook}" if saved else f"a cell of {entry.notebook}" if entry.notebook else "a cell"
+        return f"{which} ({saved.first if saved else entry.first})"
+
+    # -- what is written ------------------------------------------------------------------------------------------------
+    def _merged(self, name: str, mine: dict[str, Any], workflow: Workflow, *, before: str | None, replaces: bool) -> Job:
+        """Put together what the cell says, what it said before, and what others wrote meanwhile."""
+        there = workflow.jobs.get(name)
+        base = self.cells.owner(before or name)
+        theirs = to_mapping(there) if there else None
+        if theirs is None or replaces:
+            said = mine
+        else:
+            said = merge(base.wrote if base else None, mine, theirs, name=name, file=self.file.path.name)
+        job = from_mapping(name, said)
+        self._refuse_unknown_parents(job, workflow)
+        return job
+
+    def _refuse_unknown_parents(self, job: Job, workflow: Workflow) -> None:
+        for dependency in job.after:
+            if dependency.job not in workflow.jobs and dependency.job != job.name:
+                raise CallError(f"'{job.name}' waits for '{dependency.job}', which {self._missing(dependency.job, workflow)}")
+
+    def _missing(self, name: str, workflow: Workflow) -> str:
+        cell = self.notebook.recording(name) if self.notebook else None
+        if cell and self.notebook:
+            return f"is not recorded yet: run cell {cell.number} of {self.notebook.path.name} ({cell.first}) first"
+        known = f" (there are {', '.join(list(workflow.jobs)[:10])})" if workflow.jobs else ""
+        return f"is no job of {self.file.path.name}{did_you_mean(name, workflow.jobs)}{known}; run its cell first"
+
+    def _explained(self, error: DefinitionError) -> DefinitionError:
+        """Say which cells a cycle goes through."""
+        names = [name for p in error.problems for found in _CYCLE.findall(p.message) for name in found.split(" -> ")]
+        told = [f"  '{name}' is {where}" for name in dict.fromkeys(names) if (where := self.where(name))]
+        return DefinitionError([*error.problems, *told]) if told else error
+
+    def _note(self, name: str, mine: dict[str, Any], cell: Cell, *, instead_of: str | None) -> None:
+        entry = Entry(name, cell.id, self._notebook_name, cell.first, digest(cell.source), time.time(), mine)
+        known = self.cells.owner(name)
+        if known is None or replace(known, at=entry.at) != entry or instead_of not in (None, name):
+            self.cells.note(entry, instead_of=instead_of)
+
+
+def digest(source: str) -> str:
+    """Return what tells two cells apart."""
+    return hashlib.sha256(source.strip().encode(errors="replace")).hexdigest()[:16]
+
+
+def beside(notebook: Path | None) -> Path:
+    """Return the workflow's file of a notebook: beside it, of the same name."""
+    return notebook.with_suffix(".yaml") if notebook else Path.cwd() / "workflow.yaml"
+
+
+def lines(names: list[str], most: int = 8) -> Iterator[str]:
+    """Yield the first of many names, and how many more there are."""
+    yield from names[:most]
+    if len(names) > most:
+        yield f"{len(names) - most} more"

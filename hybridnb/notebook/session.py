@@ -1,0 +1,186 @@
+"""What one kernel works on: its notebook, the current workflow, what is on the screen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..api import Run
+from ..client import Client
+from ..errors import CallError, NotFound
+from ..hosts.config import Hosts
+from ..model import Workflow
+from . import ask, place, record
+from .book import Book
+from .live import Live
+from .meanwhile import news
+from .reading import Reading, final
+from .shown import RunCard
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_LOOK = 0.5  # seconds between looks whether a host asks something, while a cell waits
+
+
+class Left(KeyboardInterrupt):
+    """A cell that waited was interrupted; the run goes on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class Session:
+    """The state of the extension in one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.live = Live(shell)
+        self.live.ended = self._remember
+        self._books: dict[Path, Book] = {}
+        self._path: Path | None = None  # chosen by `open`
+        self._notebook: place.Notebook | None = None
+        self._cell = place.Cell("", "")
+        self._folder = Path.cwd()  # a cell may change it later
+
+    def __repr__(self) -> str:
+        return f"Session({self.book!r})"
+
+    # -- where we are ---------------------------------------------------------------------------------------------------
+    def begin(self, info: Any) -> None:
+        """Note which cell begins; see IPython's event `pre_run_cell`."""
+        self._cell = place.Cell(getattr(info, "cell_id", None) or "", getattr(info, "raw_cell", None) or "")
+
+    def end(self, _: Any = None) -> None:
+        """Note how far the runs have been shown; see IPython's event `post_run_cell`."""
+        if self.live.going:
+            for book in list(self._books.values()):
+                if reading := book.latest:
+                    book.recorder.cells.show(reading.run.id, reading.since)
+
+    @property
+    def notebook(self) -> place.Notebook | None:
+        """The notebook of this kernel, if it can be found."""
+        if self._notebook is None:
+            source = self._cell.source if self._cell.source.lstrip().startswith("%%job") else ""
+            self._notebook = place.find(self.shell.user_ns, source=source)
+        return self._notebook
+
+    @property
+    def cell(self) -> place.Cell:
+        """The cell that runs. Where the front end tells no id, the saved cell of the same text lends its own."""
+        if self._cell.id or self.notebook is None:
+            return self._cell
+        same = [cell for cell in self.notebook.cells() if cell.id and cell.source.strip() == self._cell.source.strip()]
+        return same[0] if len(same) == 1 else self._cell
+
+    @property
+    def book(self) -> Book:
+        """The current workflow."""
+        notebook = self.notebook
+        return self.book_of(self._path or (record.beside(notebook.path) if notebook else self._folder / "workflow.yaml"))
+
+    def book_of(self, path: Path) -> Book:
+        """Return the book of a workflow's file."""
+        path = path.absolute()
+        if path not in self._books:
+            self._books[path] = Book(path, self.notebook, self.live)
+        return self._books[path]
+
+    def look(self, run: Run) -> tuple[Book, Reading]:
+        """Return the book of a run, whose file lies beside it wherever both were copied to, and what reads it, followed if it goes on."""
+        beside = run.folder.parent.with_suffix(run.file.suffix)
+        book = self.book_of(beside if run.folder.parent.suffix == ".runs" and beside.is_file() else run.file)
+        reading = self.live.reading(run.folder)
+        if not reading.ended:
+            self.live.follow(run.folder)
+        return book, reading
+
+    def require(self, host: str) -> None:
+        """Raise NotFound for a host that is not described, with those that are and how to add one."""
+        try:
+            Hosts().known(host, self.book.path.parent)
+        except NotFound as error:
+            raise NotFound(f"{error}, or by 'hybridnb hosts add {host}'") from None
+
+    def open(self, path: Path) -> Book:
+        """Make another file the current workflow; it is begun by the first job."""
+        path = self._folder / path.expanduser()
+        if path.suffix not in (".yaml", ".yml"):
+            raise CallError(f"{path}: a workflow's file ends in .yaml or .yml")
+        if not path.parent.is_dir():
+            raise CallError(f"{path}: there is no folder {path.parent}")
+        book = self.book_of(path)
+        _ = book.definition  # what is wrong with it is told now
+        self._path = path
+        return book
+
+    # -- what can be typed, see complete.Source ----------------------------------------------------------------------------
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        return Client().hosts(folder=self.book.path.parent)
+
+    def workflow(self) -> Workflow:
+        return self.book.definition
+
+    def partitions(self, host: str) -> list[str]:
+        return Client().partitions(host, folder=self.book.path.parent)
+
+    # -- waiting --------------------------------------------------------------------------------------------------------
+    def wait(self, run: Run, names: Collection[str] = ()) -> None:
+        """Wait until the run, or these jobs of it, have ended; raise RunFailed when they did not end well, Left when interrupted."""
+        over = self.live.follow(run.folder)
+        reading = self.live.reading(run.folder)
+        try:
+            if getattr(self.shell, "kernel", None) is None:
+                self._watch(run)
+            while not (over.wait(_LOOK) or _all_ended(reading, names)):
+                if self.live.asked:
+                    ask.attend(ask.prompt(self.shell, Client()), {job.host for job in reading.run.jobs.values()})
+        except KeyboardInterrupt:
+            told = f"interrupted: run {run.id} goes on. Look at it by '%workflow status', stop it by '%workflow cancel'"
+            raise Left(told) from None
+        self.live.draw()
+        for name in names:
+            run[name].wait(0)
+        if not names:
+            run.wait(0)
+
+    def _watch(self, run: Run) -> None:
+        """Show a run on the terminal until it ends."""
+        from .. import watch
+
+        watching = watch.Live(run.folder, hint="Ctrl-C leaves the run going") if watch.redraws() else watch.Lines(run.folder)
+        with watching:
+            watch.follow(watching, Client(), run.id)
+
+    # -- coming back ----------------------------------------------------------------------------------------------------
+    def reattach(self) -> RunCard | None:
+        """Follow what still runs; return a card that says what went on since anybody looked, if there is anything to say."""
+        if self.notebook is None and not os.path.isfile(self.book.path):
+            return None
+        reading = self.book.latest
+        if reading is None:
+            return None
+        note = news(reading, self.book.recorder.cells.seen(reading.run.id))
+        if not reading.ended:
+            self.live.follow(reading.folder)
+        self.book.recorder.cells.show(reading.run.id, reading.since)
+        return RunCard(self.book, reading, note=note, picture=False)
+
+    def _remember(self, reading: Reading) -> None:
+        for book in list(self._books.values()):
+            if reading.folder in book.folders():
+                book.recorder.cells.show(reading.run.id, reading.since)
+
+    def close(self) -> None:
+        """Let everything go on without this kernel."""
+        self.live.close()
+
+
+def _all_ended(reading: Reading, names: Collection[str]) -> bool:
+    reading.refresh()
+    return bool(names) and all(final(reading.run.states[name].value) for name in names if name in reading.run.states)
+
+

@@ -1,0 +1,185 @@
+"""What each card shows: facts from the files as they are now, drawn only when they have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from .. import drawing, show
+from ..errors import HybridnbError
+from ..model import Job, Workflow
+from ..show import Status
+from . import card, record
+from .book import Book, members
+from .live import Bundle
+from .reading import Reading, final
+
+PICTURE = 200  # jobs; a larger run's picture is taken from its folder while it goes on
+
+
+class _JobFacts(NamedTuple):
+    job: Job
+    run: str | None
+    status: Status | None
+    log: tuple[str, ...]
+    outputs: Mapping[str, Any]
+    note: str
+
+
+class _GroupFacts(NamedTuple):
+    jobs: Mapping[str, tuple[Job, Status | None]]
+    run: str | None
+    note: str
+
+
+class JobCard:
+    """A job, or a sweep, in one run, or in the newest in which it is."""
+
+    def __init__(self, book: Book, name: str, reading: Reading | None = None) -> None:
+        self.book, self.name, self._reading = book, name, reading
+
+    def __repr__(self) -> str:
+        return f"JobCard({self.name!r})"
+
+    def reading(self) -> Reading | None:
+        """The run that is shown."""
+        return self._reading or self.book.last(self.name)
+
+    def facts(self) -> _JobFacts | _GroupFacts:
+        job, reading = self._job(), self.reading()
+        if job is None or job.sweep:
+            return self._group(reading)
+        if reading is None or self.name not in reading.run.jobs:
+            return _JobFacts(job, None, None, (), {}, "")
+        status = reading.job(self.name)
+        return _JobFacts(
+            job, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), self._note(job, status, reading)
+        )
+
+    def _job(self) -> Job | None:
+        """What is defined, or was when this run began; None for a sweep that is known by its jobs alone."""
+        if self._reading:
+            return self._reading.run.jobs.get(self.name)
+        reading = self.reading()
+        alone = self.name in self.book.definition.jobs or reading is None or self.name in reading.run.jobs
+        return self.book.job(self.name) if alone else None
+
+    def _group(self, reading: Reading | None) -> _GroupFacts:
+        if reading and self.name not in reading.run.jobs:
+            jobs = {name: (reading.run.jobs[name], reading.job(name)) for name in members(reading, self.name)}
+            waits = [status for _, status in jobs.values() if not final(status["state"])]
+            return _GroupFacts(jobs, reading.run.id, self._trouble(waits[0], reading) if waits else "")
+        expanded = self.book.expanded.jobs
+        return _GroupFacts({name: (job, None) for name, job in expanded.items() if job.group == self.name}, None, "")
+
+    def _note(self, job: Job, status: Status, reading: Reading) -> str:
+        if not final(status["state"]):
+            return self._trouble(status, reading)
+        ran = replace(reading.run.jobs[self.name], after=())  # an edge to what is not in the run is left out there
+        return "" if ran == replace(job, after=()) else "changed since this run"
+
+    def _trouble(self, status: Status, reading: Reading) -> str:
+        problems = self.book.live.problems
+        places = [place for place in (status["host"], reading.run.id) if place in problems]
+        return "; ".join(show.trouble(place, problems[place]) for place in places)
+
+    def bundle(self, facts: _JobFacts | _GroupFacts) -> Bundle:
+        if isinstance(facts, _GroupFacts):
+            return card.group_card(self.name, facts.jobs, file=self.book.name, run=facts.run, note=facts.note)
+        return card.job_card(
+            facts.job, facts.status, file=self.book.name, run=facts.run, log=facts.log, note=facts.note, outputs=_sizes(facts.outputs)
+        )
+
+    def settled(self) -> bool:
+        reading = self.reading()
+        return reading is None or reading.ended
+
+
+def _sizes(outputs: Mapping[str, Any]) -> list[str]:
+    return [f"{path} ({_size(about.get('size'))})" if isinstance(about, dict) else path for path, about in outputs.items()]
+
+
+def _size(count: Any) -> str:
+    if not isinstance(count, int):
+        return "?"
+    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= step:
+            return f"{count / step:.3g} {unit}"
+    return f"{count} B"
+
+
+class _RunFacts(NamedTuple):
+    workflow: Workflow
+    told: Mapping[str, Any] | None
+    note: str
+
+
+class WorkflowCard:
+    """A workflow's file with its newest run."""
+
+    def __init__(self, book: Book, *, note: str = "", picture: bool = True) -> None:
+        self.book, self.note, self._picture = book, note, picture
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.book!r})"
+
+    def reading(self) -> Reading | None:
+        """The run that is shown."""
+        return self.book.latest
+
+    def facts(self) -> _RunFacts:
+        reading = self.reading()
+        if reading is None:
+            return _RunFacts(self.book.definition, None, self.note)
+        told = reading.told()
+        hosts = {job["host"] for job in told["jobs"].values()} if not reading.ended else set()
+        problems = {place: why for place, why in self.book.live.problems.items() if place in (*hosts, reading.run.id)}
+        return self._present(reading.run.workflow, {**told, "problems": problems})
+
+    def _present(self, ran: Workflow, told: dict[str, Any]) -> _RunFacts:
+        """Put together what the file says now and how the newest run stands."""
+        try:
+            now = self.book.expanded
+        except HybridnbError:  # the file is being edited; the run is still what it was
+            return _RunFacts(ran, told, self.note)
+        fresh = [name for name in now.jobs if name not in ran.jobs]
+        if not fresh and now.parents() == ran.parents():
+            return _RunFacts(ran, told, self.note)
+        known = {name: status for name, status in told["jobs"].items() if name in now.jobs}
+        note = f"not in this run: {', '.join(record.lines(fresh))}" if fresh else ""
+        return _RunFacts(now, {**told, "jobs": known}, "; ".join(filter(None, (self.note, note))))
+
+    def bundle(self, facts: _RunFacts) -> Bundle:
+        return card.run_card(facts.workflow, facts.told, file=self.book.name, note=facts.note, picture=self._drawn(facts))
+
+    def _drawn(self, facts: _RunFacts) -> str:
+        reading = self.reading()
+        if not self._picture or not facts.workflow.jobs:
+            return ""
+        if facts.told is None or reading is None:
+            return drawing.draw(facts.workflow)
+        if len(facts.workflow.jobs) > PICTURE and not reading.ended:
+            try:
+                return (reading.folder / "graph.svg").read_text(encoding="utf-8")
+            except OSError:
+                return ""
+        return drawing.draw(facts.workflow, {name: show.look(job) for name, job in facts.told["jobs"].items()})
+
+    def settled(self) -> bool:
+        reading = self.reading()
+        return reading is None or reading.ended
+
+
+class RunCard(WorkflowCard):
+    """One run, whichever came after it."""
+
+    def __init__(self, book: Book, reading: Reading, *, note: str = "", picture: bool = True) -> None:
+        super().__init__(book, note=note, picture=picture)
+        self._reading = reading
+
+    def reading(self) -> Reading:
+        return self._reading
+
+    def _present(self, ran: Workflow, told: dict[str, Any]) -> _RunFacts:
+        return _RunFacts(ran, told, self.note)

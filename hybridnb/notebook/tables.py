@@ -1,0 +1,50 @@
+"""Lists that magics return: ordinary lists and mappings, which show themselves as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from .. import show
+from ..api import Run
+from ..errors import HybridnbError
+from . import card, telling
+
+
+class RunList(list[Run]):
+    """Runs, the newest first."""
+
+    def __init__(self, runs: Iterable[Run], told: Iterable[Mapping[str, Any]]) -> None:
+        super().__init__(runs)
+        self._told = list(told)
+
+    def __repr__(self) -> str:
+        return str(self._card()["text/plain"])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return self._card()
+
+    def _card(self) -> dict[str, Any]:
+        shown = [{**told, "params": _params(run)} for run, told in zip(self[: card.JOBS], self._told)]
+        return card.runs_card([*shown, *self._told[card.JOBS :]])
+
+
+def _params(run: Run) -> dict[str, Any]:
+    """Return what the jobs of a run were given, by name; several values when they differ."""
+    found: dict[str, list[Any]] = {}
+    with suppress(HybridnbError):  # a damaged run says so by its state
+        for name, value in (pair for params in run.params.values() for pair in params.items()):
+            if value not in found.setdefault(name, []):
+                found[name].append(value)
+    return {name: values[0] if len(values) == 1 else ",".join(map(telling.value, values)) for name, values in found.items()}
+
+
+class HostTable(dict[str, dict[str, Any]]):
+    """Hosts by their names, as they are described."""
+
+    def __repr__(self) -> str:
+        return "\n".join(show.hosts(self, show.Screen()))
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return card.hosts_card(self)

@@ -1,0 +1,152 @@
+"""What a card in JupyterLab and the kernel say to each other, over one comm that the browser opens: news there, buttons here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from .. import view
+from ..api import Run
+from ..errors import CallError, HybridnbError, NotFound
+from .book import Book, members
+from .live import Bundle, Card, Display
+from .reading import final
+from .shown import JobCard, RunCard, WorkflowCard
+
+if TYPE_CHECKING:
+    from .session import Session
+
+TARGET = "hybridnb.cards"
+Said = dict[str, Any]
+
+
+class Talk:
+    """One browser's cards."""
+
+    def __init__(self, session: Session, comm: Any) -> None:
+        self._session, self._comm = session, comm
+        self._cards: dict[str, Display] = {}
+        comm.on_msg(self._hear)
+        comm.on_close(self._close)
+
+    def _close(self, _: Any = None) -> None:
+        for display in self._cards.values():
+            self._session.live.drop(display)
+
+    def _hear(self, message: Said) -> None:
+        said = message["content"]["data"]
+        do: dict[str, Callable[[str, Said], None]] = {"watch": self._watch, "forget": self._forget, "log": self._log}
+        do.update({word: partial(self._act, word) for word in ("run", "cancel", "retry")})
+        try:
+            take = do.get(str(said.get("do")))
+            if take is None:
+                raise CallError(f"a card cannot ask for {said.get('do')!r}")
+            take(str(said.get("id")), said)
+        except HybridnbError as error:
+            self._comm.send({"id": said.get("id"), "error": str(error)})
+
+    def _watch(self, id: str, said: Said) -> None:
+        card = self._card(said.get("card") or {})
+        display = self._cards[id] = Display(card, lambda bundle: self._send(id, card, bundle))
+        display.facts, display.settled = card.facts(), card.settled()
+        display.send(card.bundle(cast("Any", display.facts)))
+        self._session.live.add(display)
+        if (reading := card.reading()) and not reading.ended:
+            self._session.live.follow(reading.folder)
+
+    def _card(self, told: Said) -> JobCard | WorkflowCard:
+        """Find what a saved output was about."""
+        book = self._book(told.get("file"))
+        if job := told.get("job"):
+            card = JobCard(book, str(job))
+            card.facts()  # raises NotFound for a job that is gone
+            return card
+        if run := told.get("run"):
+            found = next((folder for folder in book.folders() if folder.name == run), None)
+            if found is None:
+                raise NotFound(f"run {run} is not in {book.path.with_suffix('.runs').name} any more")
+            return RunCard(book, self._session.live.reading(found))
+        return WorkflowCard(book)
+
+    def _book(self, file: Any) -> Book:
+        """Find a workflow by its name in a saved output, which may come from anywhere: only files near the notebook are opened."""
+        current = self._session.book
+        if not isinstance(file, str) or file == current.name:
+            return current
+        path = Path(file)
+        if path.is_absolute() or ".." in path.parts or path.suffix not in (".yaml", ".yml"):
+            raise CallError(f"{file}: open this workflow by '%workflow open' first")
+        notebook = self._session.notebook
+        return self._session.book_of((notebook.path.parent if notebook else Path.cwd()) / path)
+
+    def _send(self, id: str, card: Card, bundle: Bundle) -> None:
+        self._comm.send({"id": id, "data": bundle, "actions": actions(card)})
+
+    def _forget(self, id: str, _: Said) -> None:
+        if display := self._cards.pop(id, None):
+            self._session.live.drop(display)
+
+    def _known(self, id: str) -> JobCard | WorkflowCard:
+        if id not in self._cards:
+            raise NotFound("this card is not known any more; run its cell again")
+        return cast("JobCard | WorkflowCard", self._cards[id].card)
+
+    def _act(self, word: str, id: str, _: Said) -> None:
+        card = self._known(id)
+        name = card.name if isinstance(card, JobCard) else None
+        if word == "run":
+            card.book.start(name) if name else card.book.run()
+        else:
+            reading = card.reading()
+            if reading is None:
+                raise NotFound("this has not been run yet")
+            run = Run(reading.folder)
+            (run.cancel if word == "cancel" else run.retry)(*([name] if name else []))
+            self._session.live.follow(reading.folder)
+        self._session.live.unsettle()
+
+    def _log(self, id: str, said: Said) -> None:
+        card = self._known(id)
+        reading = card.reading()
+        if not isinstance(card, JobCard) or reading is None or card.name not in reading.run.jobs:
+            raise NotFound("there is no log of this")
+        reading.refresh()
+        ended = final(reading.job(card.name)["state"])
+        offset = int(said.get("offset") or 0)
+        piece, offset = view.log(reading.folder, card.name, stream=str(said.get("stream", "out")), offset=offset)
+        self._comm.send(
+            {"id": id, "log": piece.decode(errors="replace"), "offset": offset, "ended": ended and not piece, "run": reading.run.id}
+        )
+
+
+def actions(card: Card) -> list[str]:
+    """Return what a person can do with a card now."""
+    if not isinstance(card, JobCard | WorkflowCard):
+        return []
+    reading = card.reading()
+    name = card.name if isinstance(card, JobCard) else None
+    if reading is None:
+        return ["run"]
+    found = members(reading, name) if name else list(reading.run.jobs)
+    states = [reading.run.states[job].value for job in found]
+    going = any(not final(state) for state in states) and not reading.ended
+    failed = any(final(state) and state != "done" for state in states)
+    log = name is not None and found == [name] and bool(reading.run.attempts.get(name))
+    words = {"cancel": going, "run": not going, "retry": failed and not going, "log": log}
+    return [word for word, possible in words.items() if possible]
+
+
+def listen(session: Session) -> None:
+    """Let browsers open comms with this kernel. The kernel itself opens none, so that nothing is missed where there is no browser."""
+    kernel = getattr(session.shell, "kernel", None)
+    if kernel is not None and hasattr(kernel, "comm_manager"):
+        kernel.comm_manager.register_target(TARGET, lambda comm, _: Talk(session, comm) and None)
+
+
+def hush(session: Session) -> None:
+    """Accept no more comms."""
+    kernel = getattr(session.shell, "kernel", None)
+    if kernel is not None and hasattr(kernel, "comm_manager"):
+        kernel.comm_manager.targets.pop(TARGET, None)

@@ -1,0 +1,152 @@
+"""A cell becomes a job of the workflow's file, beside what others write there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hybridnb.errors import CallError, Conflict, DefinitionError
+from hybridnb.notebook.place import Cell, Notebook
+from hybridnb.notebook.record import Recorder, beside
+from hybridnb.workflow_file import WorkflowFile
+
+
+def saved(path: Path, **cells: str) -> Notebook:
+    data = [{"cell_type": "code", "id": word, "source": source} for word, source in cells.items()]
+    path.write_text(json.dumps({"cells": data}))
+    return Notebook(path)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    return Recorder(WorkflowFile(tmp_path / "study.yaml"), Notebook(tmp_path / "study.ipynb"))
+
+
+def say(recorder: Recorder, id: str, name: str | None, *, replaces: bool = False, **said: object) -> str:
+    cell = Cell(id, f"%%job local {name or ''}\n{said.get('script', '')}")
+    return recorder.record(name, {"host": "local", "script": "true", **said}, cell, replaces=replaces).job.name
+
+
+def test_a_cell_without_a_name_gets_one_and_keeps_it(recorder: Recorder) -> None:
+    assert [say(recorder, "c1", None), say(recorder, "c2", None), say(recorder, "c1", None)] == ["job-1", "job-2", "job-1"]
+
+
+def test_a_cell_that_is_run_again_updates_its_job(recorder: Recorder) -> None:
+    say(recorder, "c1", "train", script="one")
+    say(recorder, "c1", "train", script="two")
+    assert {name: job.script for name, job in recorder.file.definition.jobs.items()} == {"train": "two"}
+
+
+def test_another_name_renames_the_job_and_the_edges_follow(recorder: Recorder) -> None:
+    say(recorder, "c1", "train")
+    say(recorder, "c2", "tell", after=["train"])
+    say(recorder, "c1", "fit")
+    assert {name: job.parents for name, job in recorder.file.definition.jobs.items()} == {"fit": (), "tell": ("fit",)}
+
+
+def test_a_name_of_another_cell_is_refused_and_the_cell_is_named(recorder: Recorder, tmp_path: Path) -> None:
+    say(recorder, "c1", "train")
+    saved(tmp_path / "study.ipynb", x="1", c1="%%job local train\ntrue")
+    with pytest.raises(CallError, match=r"'train' is in use by cell 2 of study\.ipynb \(%%job local train\).*--replace"):
+        say(recorder, "c2", "train", script="mine")
+    assert say(recorder, "c2", "train", script="mine", replaces=True) == "train"
+
+
+def test_a_notebook_that_was_never_saved_keeps_its_names_too(recorder: Recorder) -> None:
+    say(recorder, "c1", "train")
+    with pytest.raises(CallError, match=r"in use by a cell of study\.ipynb"):
+        say(recorder, "c2", "train")
+
+
+def test_a_name_is_free_when_its_cell_was_deleted(recorder: Recorder, tmp_path: Path) -> None:
+    say(recorder, "c1", "train")
+    saved(tmp_path / "study.ipynb", c2="%%job local train\nmine")
+    assert say(recorder, "c2", "train", script="mine") == "train"
+
+
+def test_a_name_is_free_when_its_cell_has_another_one_now(recorder: Recorder, tmp_path: Path) -> None:
+    say(recorder, "c1", "train")
+    saved(tmp_path / "study.ipynb", c1="%%job local fit\ntrue", c2="%%job local train\nmine")
+    assert say(recorder, "c2", "train", script="mine") == "train"
+
+
+def test_a_name_in_use_by_another_notebook_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "a.ipynb", c1="%%job local train\ntrue")
+    file = WorkflowFile(tmp_path / "study.yaml")
+    say(Recorder(file, Notebook(tmp_path / "a.ipynb")), "c1", "train")
+    with pytest.raises(CallError, match=r"cell 1 of a\.ipynb"):
+        say(Recorder(file, Notebook(tmp_path / "b.ipynb")), "c9", "train")
+
+
+def test_what_a_person_wrote_beside_a_cells_words_stays(recorder: Recorder) -> None:
+    say(recorder, "c1", "train")
+    text = recorder.file.path.read_text().replace("  train:\n", "  train:\n    retries: 3   # the node is flaky\n")
+    if "retries" not in text:
+        text = text.replace("  train: ", "  train:\n    retries: 3   # the node is flaky\n    script: ")
+    recorder.file.path.write_text(text)
+    say(recorder, "c1", "train", script="two")
+    job = recorder.file.definition["train"]
+    assert (job.script, job.retries) == ("two", 3)
+    assert "# the node is flaky" in recorder.file.path.read_text()
+
+
+def test_what_a_cell_and_a_person_both_changed_is_refused_with_both_values(recorder: Recorder) -> None:
+    say(recorder, "c1", "train", timeout=10)
+    recorder.file.edit(lambda now: now.with_job(type(now["train"])("train", script="true", timeout=20.0)))
+    before = recorder.file.path.read_text()
+    with pytest.raises(Conflict, match=r"(?s)timeout.*--replace"):
+        say(recorder, "c1", "train", timeout=30)
+    assert recorder.file.path.read_text() == before
+
+
+def test_a_parent_that_no_cell_has_recorded_is_refused_with_the_cell_to_run(recorder: Recorder, tmp_path: Path) -> None:
+    saved(tmp_path / "study.ipynb", c1="%%job local split\ntrue")
+    with pytest.raises(CallError, match=r"'train' waits for 'split'.*run cell 1 of study\.ipynb \(%%job local split\) first"):
+        say(recorder, "c2", "train", after=["split"])
+    assert not recorder.file.path.exists()
+
+
+def test_a_parent_that_is_misspelt_is_refused_with_the_nearest_name(recorder: Recorder) -> None:
+    say(recorder, "c1", "split")
+    with pytest.raises(CallError, match="did you mean 'split'"):
+        say(recorder, "c2", "train", after=["splt"])
+
+
+def test_a_cycle_is_refused_and_says_which_cells(recorder: Recorder, tmp_path: Path) -> None:
+    say(recorder, "c1", "a")
+    say(recorder, "c2", "b", after=["a"])
+    saved(tmp_path / "study.ipynb", c1="%%job local a\ntrue", c2="%%job local b --after a\ntrue")
+    with pytest.raises(DefinitionError, match=r"(?s)wait for each other: .*'a' is cell 1 of study.*'b' is cell 2 of study"):
+        say(recorder, "c1", "a", after=["b"])
+    assert recorder.file.definition["a"].after == ()
+
+
+def test_a_cell_that_was_edited_and_not_run_again_is_stale(recorder: Recorder, tmp_path: Path) -> None:
+    say(recorder, "c1", "a", script="one")
+    saved(tmp_path / "study.ipynb", c1="%%job local a\none")
+    assert recorder.stale() == []
+    saved(tmp_path / "study.ipynb", c1="%%job local a\ntwo")
+    assert recorder.stale() == ["a"]
+    say(recorder, "c1", "a", script="two")
+    assert recorder.stale() == []
+
+
+def test_a_file_that_is_broken_is_refused_and_not_touched(recorder: Recorder) -> None:
+    recorder.file.path.write_text("jobs: {a: [\n")
+    with pytest.raises(DefinitionError, match=r"study\.yaml"):
+        say(recorder, "c1", "train")
+    assert recorder.file.path.read_text() == "jobs: {a: [\n"
+
+
+def test_a_workflow_lies_beside_its_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert beside(tmp_path / "study.ipynb") == tmp_path / "study.yaml"
+    assert beside(None) == tmp_path / "workflow.yaml"
+
+
+def test_a_notebook_whose_name_cannot_be_a_workflows_gets_one_that_can(tmp_path: Path) -> None:
+    recorder = Recorder(WorkflowFile(tmp_path / "My study (2).yaml"), None)
+    assert say(recorder, "", "train") == "train"
+    assert WorkflowFile(tmp_path / "My study (2).yaml").definition.name
