@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from .api import Run, Workflow, hosts, runs
     from .errors import HybridnbError, RunFailed
     from .model import Dependency, Job, Kind, Resources
+    from .notebook.canvas.widget import Canvas
     from .notebook import load_ipython_extension, unload_ipython_extension
     from .run import State
 
 __version__ = "0.1.0"
 __all__ = [
+    "Canvas",
     "Dependency",
     "HybridnbError",
     "Job",
@@ -36,6 +38,7 @@ _HOMES = {
     **dict.fromkeys(("HybridnbError", "RunFailed"), "errors"),
     **dict.fromkeys(("Dependency", "Job", "Kind", "Resources"), "model"),
     **dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "notebook"),
+    "Canvas": "notebook.canvas.widget",
     "State": "run",
 }
 

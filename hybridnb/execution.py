@@ -101,9 +101,12 @@ class Execution:
             self.consider(self._children.get(attempt.job, ()))
 
     def _reason(self, attempt: Attempt, report: Report) -> None:
-        """Note what keeps an attempt where it is, when that has changed."""
-        if attempt.state is report.what and not attempt.state.final and report.reason != attempt.reason:
-            self.store.note({"event": "reason", "job": attempt.job, "attempt": attempt.number, "reason": report.reason})
+        """Note what keeps an attempt where it is, and what the host calls it, when that has changed."""
+        if attempt.state is not report.what or attempt.state.final:
+            return
+        named = {"native_id": report.native_id} if report.native_id and report.native_id != attempt.native_id else {}
+        if named or report.reason != attempt.reason:
+            self.store.note({"event": "reason", "job": attempt.job, "attempt": attempt.number, "reason": report.reason, **named})
 
     def _stays(self, name: str) -> None:
         """It was too late to withdraw the job: what waits for it may follow it."""

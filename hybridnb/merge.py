@@ -13,42 +13,45 @@ from .rewrite import alike
 NESTED = ("resources", "params", "env", "sweep")  # each of their entries is a matter of its own; a list is one as a whole
 
 _RUNS = ("script", "exec")  # of which a job has one
+_PLACES = {  # where one of the two is: since when the other may have changed it, and what can be done
+    "cell": ("the cell was run last", "Run the cell with --replace to take its version, or bring the file's into the cell"),
+    "form": ("the form was opened", "Close the form, open it again and change what the file says now"),
+    "canvas": ("that edit", "Nothing was changed; edit the job as it is now"),
+}
 _SHOWN = 40  # characters of a value in a message
 _NOTHING = object()  # what stands where there is no such key
 
 
 def merge(
-    base: Mapping[str, Any] | None, mine: Mapping[str, Any], theirs: Mapping[str, Any], *, name: str, file: str
+    base: Mapping[str, Any] | None, mine: Mapping[str, Any], theirs: Mapping[str, Any], *, name: str, file: str, place: str = "cell"
 ) -> dict[str, Any]:
-    """Put together what a cell says of a job and what its file says, which both said `base` before.
+    """Put together what a cell, or another place, says of a job and what its file says, which both said `base` before.
 
     Without a base all that the cell says counts, and what the file says beyond that stays. The result shares its values with them.
     Raise Conflict for what both have changed, and not to the same.
     """
     clashes: list[str] = []
-    merged = _merged(_assumed(mine, theirs) if base is None else base, mine, theirs, clashes)
+    merged = _merged(_assumed(mine, theirs) if base is None else base, mine, theirs, clashes, place=place)
     if clashes:
-        raise Conflict(
-            f"job '{name}' was changed both in this cell and in {file} since the cell was run last: {'; '.join(clashes)}. "
-            "Run the cell with --replace to take its version, or bring the file's into the cell"
-        )
+        since, way = _PLACES[place]
+        raise Conflict(f"job '{name}' was changed both in this {place} and in {file} since {since}: {'; '.join(clashes)}. {way}")
     return merged
 
 
 def _merged(
-    base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any], clashes: list[str], *, within: str = ""
+    base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any], clashes: list[str], *, place: str, within: str = ""
 ) -> dict[str, Any]:
     """Merge key by key, in the file's order; note what cannot be."""
     out: dict[str, Any] = {}
     for key in dict.fromkeys((*theirs, *mine)):
         if key in NESTED and not within:
             was, here, there = (data.get(key, {}) for data in (base, mine, theirs))
-            if entries := _merged(was, here, there, clashes, within=f"{key}."):
+            if entries := _merged(was, here, there, clashes, place=place, within=f"{key}."):
                 out[key] = entries
             continue
         was, here, there = (data.get(key, _NOTHING) for data in (base, mine, theirs))
         if not (_same(here, there) or _same(was, here) or _same(was, there)):
-            clashes.append(f"{within}{key} is {_shown(here, there)} in the cell, {_shown(there, here)} in the file")
+            clashes.append(f"{within}{key} is {_shown(here, there)} in the {place}, {_shown(there, here)} in the file")
         value = there if _same(was, here) else here
         if value is not _NOTHING:
             out[key] = value

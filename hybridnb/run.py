@@ -267,9 +267,10 @@ class Run:
             self._set(name, state)
 
     def _on_reason(self, record: Record) -> None:
-        """What keeps an attempt where it is."""
+        """What keeps an attempt where it is, and what the host calls it."""
         if (attempt := self.attempt(record["job"], record["attempt"])) and not attempt.state.final:
             attempt.reason = record["reason"]
+            attempt.native_id = record.get("native_id", attempt.native_id)
 
     def _on_ended(self, record: Record) -> None:
         """Jobs that ended without being tried: skipped, or cancelled while they waited."""

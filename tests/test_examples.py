@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,3 +47,31 @@ def test_a_search_for_primes_is_shared_by_three_machines(
     assert "freed" in hybridnb(tmp_path, "clean", "primes.yaml")
     assert not list(server.account.home.glob(".hybridnb/runs/*"))
     hybridnb(tmp_path, "service", "stop")
+
+
+@pytest.mark.parametrize("name", ["walks", "digits"])
+def test_a_notebook_runs_as_it_is_and_tells_what_it_did(name: str, tmp_path: Path) -> None:
+    for path in EXAMPLES.iterdir():
+        if path.suffix in (".ipynb", ".yaml", ".py"):
+            shutil.copy(path, tmp_path)
+    shutil.copytree(EXAMPLES / "data", tmp_path / "data")
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", f"{name}.ipynb"]
+    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    shown = outputs(tmp_path / f"{name}.ipynb")
+    assert "done" in shown
+    assert "failed" not in shown
+    hybridnb(tmp_path, "service", "stop")
+
+
+@pytest.mark.parametrize("name", ["walks", "digits"])
+def test_a_notebook_is_saved_with_what_it_did_and_without_anybodys_paths(name: str) -> None:
+    shown = outputs(EXAMPLES / f"{name}.ipynb")
+    assert "done" in shown
+    assert not re.search(r"(?<![\w.])/(home|tmp|root|work|Users)/", shown)
+
+
+def outputs(path: Path) -> str:
+    """Return all that the cells of a notebook show."""
+    cells = json.loads(path.read_text())["cells"]
+    return json.dumps([cell["outputs"] for cell in cells if cell["cell_type"] == "code"])

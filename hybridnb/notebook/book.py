@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import graph, store, sweep
 from ..api import Run, Workflow
-from ..errors import CallError, NotFound
-from ..model import Job
+from ..errors import CallError, HybridnbError, NotFound
+from ..hosts.config import Hosts
 from ..model import Workflow as Definition
 from ..workflow_file import WorkflowFile
 from .live import Live
 from .place import Notebook
 from .reading import Reading, final
 from .record import Recorder
+
+if TYPE_CHECKING:
+    from .canvas.widget import Canvas
 
 _BUSY = {"running", "cancelling"}
 _RUNS = 20  # so many of the newest runs are searched for a job
@@ -28,7 +33,9 @@ class Book:
         self.file = WorkflowFile(path)
         self.recorder = Recorder(self.file, notebook)
         self.live = live
-        self._stamp: int | None = None
+        self.canvas: Canvas | None = None  # when somebody has asked for one
+        self._hosts = Hosts()
+        self._stamp = 0  # of the folder of runs, as of the last look
         self._expanded: tuple[Definition, Definition] | None = None
         self._folders: list[Path] = []
 
@@ -49,6 +56,12 @@ class Book:
     def definition(self) -> Definition:
         return self.file.definition
 
+    def scheduler(self, host: str) -> str:
+        """Return the scheduler of a host, as it is described now."""
+        with suppress(HybridnbError):
+            return str(self._hosts.entries(self.path.parent).get(host, {}).get("scheduler", ""))
+        return ""
+
     @property
     def expanded(self) -> Definition:
         """The definition with the jobs of its sweeps one by one."""
@@ -65,13 +78,22 @@ class Book:
     # -- runs -----------------------------------------------------------------------------------------------------------
     def folders(self) -> list[Path]:
         """Return the folders of its runs, the newest first."""
-        try:
-            stamp = self.path.with_suffix(".runs").stat().st_mtime_ns
-        except OSError:
-            return []
-        if stamp != self._stamp:
-            self._folders, self._stamp = store.newest(self.path), stamp
+        if (stamp := self._changed_at()) != self._stamp:
+            self._folders = store.newest(self.path)
+            begun = sum(entry.is_dir() for entry in os.scandir(self.path.with_suffix(".runs"))) if stamp else 0
+            self._stamp = stamp if begun == len(self._folders) else 0  # one has a folder, and no journal yet: look again
         return self._folders
+
+    @property
+    def has_new_runs(self) -> bool:
+        """Has a run come, or gone, since they were looked at?"""
+        return self._changed_at() != self._stamp
+
+    def _changed_at(self) -> int:
+        try:
+            return self.path.with_suffix(".runs").stat().st_mtime_ns
+        except OSError:
+            return 0
 
     @property
     def latest(self) -> Reading | None:
@@ -131,14 +153,6 @@ class Book:
     def _refuse_unknown(self, name: str | None) -> None:
         if name:
             sweep.members(self.expanded.jobs, name)
-
-    def job(self, name: str) -> Job:
-        """Return a job's definition, from the file or, when it is gone there, from its last run; raise NotFound."""
-        if name in self.definition.jobs:
-            return self.definition[name]
-        if (reading := self.last(name)) and name in reading.run.jobs:
-            return reading.run.jobs[name]
-        return self.definition[name]
 
 
 def _states(reading: Reading, name: str) -> set[str]:

@@ -48,6 +48,7 @@ class Display:
     facts: object = None
     settled: bool = False
     id: str = field(default_factory=lambda: f"hybridnb-{uuid.uuid4().hex}")
+    drawn: threading.Lock = field(default_factory=threading.Lock)  # by one thread at a time
 
 
 class Live:
@@ -58,7 +59,7 @@ class Live:
         self._displays: dict[str, Display] = {}
         self._readings: dict[Path, Reading] = {}
         self._followed: dict[Path, threading.Event] = {}  # set when the run has ended
-        self._drawing = threading.RLock()
+        self._changing = threading.Lock()  # held for no longer than a change takes: cells wait for it
         self._wake = threading.Condition()
         self._due = False
         self._closed = False
@@ -75,8 +76,9 @@ class Live:
         """Return what reads this run; one that goes on is followed from now on."""
         reading = self._readings.get(folder)
         if reading is None:
-            reading = self._readings[folder] = Reading(folder)
+            reading = Reading(folder)
             reading.refresh()
+            reading = self._readings.setdefault(folder, reading)
         return reading
 
     def follow(self, folder: Path) -> threading.Event:
@@ -120,15 +122,14 @@ class Live:
     def show(self, card: Card) -> None:
         """Show a card in the output of the present cell, and keep it up to date; a terminal gets it once, as text."""
         display = Display(card, lambda bundle: self._publish(display, bundle, update=True))
-        with self._drawing:
-            display.facts, display.settled = card.facts(), card.settled()
-            self._publish(display, card.bundle(display.facts), update=False)
+        display.settled, display.facts = card.settled(), card.facts()
+        self._publish(display, card.bundle(display.facts), update=False)
         if getattr(self._shell, "kernel", None):
             self.add(display)
 
     def add(self, display: Display) -> None:
         """Keep a display up to date from now on."""
-        with self._drawing:
+        with self._changing:
             self._displays[display.id] = display
             while len(self._displays) > KEPT:
                 del self._displays[next(iter(self._displays))]
@@ -136,15 +137,18 @@ class Live:
 
     def drop(self, display: Display) -> None:
         """Draw a display no more."""
-        with self._drawing:
+        with self._changing:
             self._displays.pop(display.id, None)
 
     def unsettle(self) -> None:
         """Look at all displays again: a run has begun, or a definition changed."""
-        with self._drawing:
-            for display in self._displays.values():
-                display.settled = False
+        for display in self._kept():
+            display.settled = False
         self.changed()
+
+    def _kept(self) -> list[Display]:
+        with self._changing:
+            return list(self._displays.values())
 
     def _publish(self, display: Display, bundle: Bundle, *, update: bool) -> None:
         self._shell.display_pub.publish(bundle, transient={"display_id": display.id}, update=update)
@@ -160,13 +164,15 @@ class Live:
             self._wake.notify_all()
 
     def _paint(self) -> None:
+        looked = 0.0
         while not self._closed:
             with self._wake:
                 self._wake.wait_for(lambda: self._due or self._closed, timeout=_TICK if self.going else None)
-                fresh, self._due = self._due, False
+                self._due = False
             began = time.monotonic()
-            if not fresh:
+            if self.going and began - looked > _TICK:
                 self._look()
+                looked = began
             self.draw()
             time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - began)))
 
@@ -177,23 +183,26 @@ class Live:
 
     def draw(self) -> None:
         """Draw again what has changed since it was drawn last."""
-        with self._drawing:
-            for reading in list(self._readings.values()):
-                with suppress(HybridnbError):  # its folder was removed: what is on the screen stays
-                    reading.refresh()
-            for display in list(self._displays.values()):
+        for reading in list(self._readings.values()):
+            with suppress(HybridnbError):  # its folder was removed: what is on the screen stays
+                reading.refresh()
+        for display in self._kept():
+            with display.drawn:
                 if not display.settled:
                     self._draw(display)
 
     def _draw(self, display: Display) -> None:
+        display.settled = True  # first, so that nobody's `unsettle` is undone who comes while it is drawn
         try:
+            settled = display.card.settled()  # before the facts, which then tell of the end, too
             facts = display.card.facts()
             if facts != display.facts:
                 display.send(display.card.bundle(facts))
                 display.facts = facts
-            display.settled = display.card.settled()
+            if not settled:
+                display.settled = False
         except HybridnbError:
-            display.settled = True  # what it was about is gone; what it shows stays
+            pass  # what it was about is gone; what it shows stays
 
     def close(self) -> None:
         """Draw no more, and let the runs go on."""

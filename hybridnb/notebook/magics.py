@@ -77,7 +77,9 @@ class Hybridnb(Magics):
         """Run it; with --wait, until it has ended."""
         run = book.run(jobs=asked.job or (), start=asked.start, failed=asked.failed, new=asked.new)
         note = f"edited after it was recorded, and run as it was then: {', '.join(stale)}" if (stale := book.recorder.stale()) else ""
-        self._once(run, RunCard(book, self.session.live.reading(run.folder), note=note, picture=self.picture))
+        if note or not (asked.wait and self.session.on_terminal):  # where the wait shows the run as it goes on
+            self._once(run, RunCard(book, self.session.live.reading(run.folder), note=note, picture=self.picture))
+        self._shown = (self.shell.execution_count, run)
         if asked.wait:
             self.session.wait(run)
         return run

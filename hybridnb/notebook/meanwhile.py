@@ -6,23 +6,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import show
+from .book import Book
 from .reading import Reading
+from .shown import RunCard, RunFacts
 
 _MOST = 6  # jobs that are told one by one
+_FIRST = ("failed", "lost", "running")
 
 
-def news(reading: Reading, seen: int) -> str:
-    """Say how jobs went on since the record of this number; '' when they did not."""
-    if seen >= reading.since:
-        return ""
-    before = reading.upto(seen) if seen else {}
-    jobs = {name: reading.job(name) for name, state in reading.run.states.items() if state.value != before.get(name, "waiting")}
-    if not jobs:
-        return ""
-    pressing = sorted(jobs, key=lambda name: jobs[name]["state"] not in ("failed", "lost", "running"))
-    told = [f"{name} {_ending(jobs[name])}" for name in pressing[:_MOST]]
-    more = len(jobs) - len(told)
-    return f"since you last looked: {', '.join(told)}{more and f' and {more} more' or ''}"
+class WhileAway(RunCard):
+    """A run as somebody finds it who comes back: with what became of its jobs since. That may come to light only now."""
+
+    def __init__(self, book: Book, reading: Reading, *, seen: int) -> None:
+        """Take the number of the last record that was shown, 0 for none."""
+        super().__init__(book, reading, picture=False)
+        self._before = reading.upto(seen) if seen else {}
+
+    def _facts(self, reading: Reading | None) -> RunFacts:
+        self.note = self._news()
+        return super()._facts(reading)
+
+    def _news(self) -> str:
+        reading = self.reading()
+        states = {name: state.value for name, state in reading.run.states.items()}
+        changed = [name for name, state in states.items() if state != self._before.get(name, "waiting")]
+        pressing = sorted(changed, key=lambda name: states[name] not in _FIRST)
+        told = [f"{name} {_ending(reading.job(name))}" for name in pressing[:_MOST]]
+        more = f" and {len(changed) - len(told)} more" if len(changed) > len(told) else ""
+        return f"since you last looked: {', '.join(told)}{more}" if told else ""
 
 
 def _ending(job: Mapping[str, Any]) -> str:

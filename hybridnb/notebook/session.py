@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api import Run
 from ..client import Client
-from ..errors import CallError, NotFound
+from ..errors import CallError, HybridnbError, NotFound, ServiceError
 from ..hosts.config import Hosts
 from ..model import Workflow
 from . import ask, place, record
-from .book import Book
+from .book import Book, members
+from .canvas.eye import Eye
 from .live import Live
-from .meanwhile import news
+from .meanwhile import WhileAway
 from .reading import Reading, final
 from .shown import RunCard
 
@@ -39,6 +41,7 @@ class Session:
         self.shell = shell
         self.live = Live(shell)
         self.live.ended = self._remember
+        self.eye = Eye()
         self._books: dict[Path, Book] = {}
         self._path: Path | None = None  # chosen by `open`
         self._notebook: place.Notebook | None = None
@@ -54,11 +57,18 @@ class Session:
         self._cell = place.Cell(getattr(info, "cell_id", None) or "", getattr(info, "raw_cell", None) or "")
 
     def end(self, _: Any = None) -> None:
-        """Note how far the runs have been shown; see IPython's event `post_run_cell`."""
-        if self.live.going:
-            for book in list(self._books.values()):
-                if reading := book.latest:
-                    book.recorder.cells.show(reading.run.id, reading.since)
+        """Note how far the runs have been shown, and follow those that others began; see IPython's event `post_run_cell`."""
+        for book in list(self._books.values()):
+            with suppress(HybridnbError):  # what is wrong with a run is told where it is asked for
+                self._look(book)
+
+    def _look(self, book: Book) -> None:
+        if book.has_new_runs and (reading := book.latest):
+            self.live.unsettle()
+            if not reading.ended:
+                self.live.follow(reading.folder)
+        if self.live.going and (reading := book.latest):
+            book.recorder.cells.show(reading.run.id, reading.since)
 
     @property
     def notebook(self) -> place.Notebook | None:
@@ -127,13 +137,18 @@ class Session:
     def partitions(self, host: str) -> list[str]:
         return Client().partitions(host, folder=self.book.path.parent)
 
+    @property
+    def on_terminal(self) -> bool:
+        """Is this IPython itself, without a kernel, whose displays stay as they are?"""
+        return getattr(self.shell, "kernel", None) is None
+
     # -- waiting --------------------------------------------------------------------------------------------------------
     def wait(self, run: Run, names: Collection[str] = ()) -> None:
         """Wait until the run, or these jobs of it, have ended; raise RunFailed when they did not end well, Left when interrupted."""
         over = self.live.follow(run.folder)
         reading = self.live.reading(run.folder)
         try:
-            if getattr(self.shell, "kernel", None) is None:
+            if self.on_terminal:
                 self._watch(run)
             while not (over.wait(_LOOK) or _all_ended(reading, names)):
                 if self.live.asked:
@@ -141,6 +156,8 @@ class Session:
         except KeyboardInterrupt:
             told = f"interrupted: run {run.id} goes on. Look at it by '%workflow status', stop it by '%workflow cancel'"
             raise Left(told) from None
+        if not (reading.ended or _all_ended(reading, names)):  # nobody can tell any more how it goes
+            raise ServiceError(self.live.problems.get(run.id) or f"run {run.id} cannot be followed; look at it by '%workflow status'")
         self.live.draw()
         for name in names:
             run[name].wait(0)
@@ -163,11 +180,11 @@ class Session:
         reading = self.book.latest
         if reading is None:
             return None
-        note = news(reading, self.book.recorder.cells.seen(reading.run.id))
+        card = WhileAway(self.book, reading, seen=self.book.recorder.cells.seen(reading.run.id))
         if not reading.ended:
             self.live.follow(reading.folder)
         self.book.recorder.cells.show(reading.run.id, reading.since)
-        return RunCard(self.book, reading, note=note, picture=False)
+        return card
 
     def _remember(self, reading: Reading) -> None:
         for book in list(self._books.values()):
@@ -176,11 +193,13 @@ class Session:
 
     def close(self) -> None:
         """Let everything go on without this kernel."""
+        self.eye.close()
         self.live.close()
 
 
 def _all_ended(reading: Reading, names: Collection[str]) -> bool:
     reading.refresh()
-    return bool(names) and all(final(reading.run.states[name].value) for name in names if name in reading.run.states)
+    jobs = [job for name in names for job in members(reading, name)]
+    return bool(names) and all(final(reading.run.states[job].value) for job in jobs)
 
 

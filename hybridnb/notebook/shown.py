@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from .book import Book, members
 from .live import Bundle
 from .reading import Reading, final
 
+_COVERED = 0.01  # seconds for each job between two pictures that nobody sees, because a canvas is in their place
+LARGE = 1000  # jobs; their picture is larger than a card takes
 PICTURE = 200  # jobs; a larger run's picture is taken from its folder while it goes on
 
 
@@ -47,23 +50,24 @@ class JobCard:
         return self._reading or self.book.last(self.name)
 
     def facts(self) -> _JobFacts | _GroupFacts:
-        job, reading = self._job(), self.reading()
+        reading = self.reading()
+        job = self._job(reading)
         if job is None or job.sweep:
             return self._group(reading)
         if reading is None or self.name not in reading.run.jobs:
             return _JobFacts(job, None, None, (), {}, "")
         status = reading.job(self.name)
+        status["scheduler"] = self.book.scheduler(status["host"])
         return _JobFacts(
             job, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), self._note(job, status, reading)
         )
 
-    def _job(self) -> Job | None:
+    def _job(self, reading: Reading | None) -> Job | None:
         """What is defined, or was when this run began; None for a sweep that is known by its jobs alone."""
         if self._reading:
             return self._reading.run.jobs.get(self.name)
-        reading = self.reading()
-        alone = self.name in self.book.definition.jobs or reading is None or self.name in reading.run.jobs
-        return self.book.job(self.name) if alone else None
+        definition = self.book.definition
+        return definition[self.name] if reading is None or self.name in definition.jobs else reading.run.jobs.get(self.name)
 
     def _group(self, reading: Reading | None) -> _GroupFacts:
         if reading and self.name not in reading.run.jobs:
@@ -109,7 +113,9 @@ def _size(count: Any) -> str:
     return f"{count} B"
 
 
-class _RunFacts(NamedTuple):
+class RunFacts(NamedTuple):
+    """What the card of a workflow or a run is made of."""
+
     workflow: Workflow
     told: Mapping[str, Any] | None
     note: str
@@ -120,6 +126,7 @@ class WorkflowCard:
 
     def __init__(self, book: Book, *, note: str = "", picture: bool = True) -> None:
         self.book, self.note, self._picture = book, note, picture
+        self._last: tuple[object, float, RunFacts] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.book!r})"
@@ -128,37 +135,47 @@ class WorkflowCard:
         """The run that is shown."""
         return self.book.latest
 
-    def facts(self) -> _RunFacts:
-        reading = self.reading()
+    def facts(self) -> RunFacts:
+        reading, now = self.reading(), time.monotonic()
+        mark = (reading.run.id, reading.ended) if reading else None
+        covered = mark and self.book.canvas and self.book.canvas.watched
+        if self._last and covered and self._last[0] == mark and now < self._last[1] + _COVERED * len(self._last[2].workflow.jobs):
+            return self._last[2]
+        facts = self._facts(reading)
+        self._last = mark, now, facts
+        return facts
+
+    def _facts(self, reading: Reading | None) -> RunFacts:
         if reading is None:
-            return _RunFacts(self.book.definition, None, self.note)
+            return RunFacts(self.book.definition, None, self.note)
         told = reading.told()
         hosts = {job["host"] for job in told["jobs"].values()} if not reading.ended else set()
         problems = {place: why for place, why in self.book.live.problems.items() if place in (*hosts, reading.run.id)}
         return self._present(reading.run.workflow, {**told, "problems": problems})
 
-    def _present(self, ran: Workflow, told: dict[str, Any]) -> _RunFacts:
+    def _present(self, ran: Workflow, told: dict[str, Any]) -> RunFacts:
         """Put together what the file says now and how the newest run stands."""
         try:
             now = self.book.expanded
         except HybridnbError:  # the file is being edited; the run is still what it was
-            return _RunFacts(ran, told, self.note)
+            return RunFacts(ran, told, self.note)
         fresh = [name for name in now.jobs if name not in ran.jobs]
         if not fresh and now.parents() == ran.parents():
-            return _RunFacts(ran, told, self.note)
+            return RunFacts(ran, told, self.note)
         known = {name: status for name, status in told["jobs"].items() if name in now.jobs}
         note = f"not in this run: {', '.join(record.lines(fresh))}" if fresh else ""
-        return _RunFacts(now, {**told, "jobs": known}, "; ".join(filter(None, (self.note, note))))
+        return RunFacts(now, {**told, "jobs": known}, "; ".join(filter(None, (self.note, note))))
 
-    def bundle(self, facts: _RunFacts) -> Bundle:
+    def bundle(self, facts: RunFacts) -> Bundle:
         return card.run_card(facts.workflow, facts.told, file=self.book.name, note=facts.note, picture=self._drawn(facts))
 
-    def _drawn(self, facts: _RunFacts) -> str:
+    def _drawn(self, facts: RunFacts) -> str:
         reading = self.reading()
         if not self._picture or not facts.workflow.jobs:
             return ""
         if facts.told is None or reading is None:
-            return drawing.draw(facts.workflow)
+            large = len(drawing.stack(facts.workflow).workflow.jobs) > LARGE
+            return "" if large else drawing.draw(facts.workflow)
         if len(facts.workflow.jobs) > PICTURE and not reading.ended:
             try:
                 return (reading.folder / "graph.svg").read_text(encoding="utf-8")
@@ -181,5 +198,5 @@ class RunCard(WorkflowCard):
     def reading(self) -> Reading:
         return self._reading
 
-    def _present(self, ran: Workflow, told: dict[str, Any]) -> _RunFacts:
-        return _RunFacts(ran, told, self.note)
+    def _present(self, ran: Workflow, told: dict[str, Any]) -> RunFacts:
+        return RunFacts(ran, told, self.note)

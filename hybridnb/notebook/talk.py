@@ -32,8 +32,8 @@ class Talk:
         comm.on_close(self._close)
 
     def _close(self, _: Any = None) -> None:
-        for display in self._cards.values():
-            self._session.live.drop(display)
+        for card in list(self._cards):
+            self._forget(card, {})
 
     def _hear(self, message: Said) -> None:
         said = message["content"]["data"]
@@ -50,7 +50,8 @@ class Talk:
     def _watch(self, id: str, said: Said) -> None:
         card = self._card(said.get("card") or {})
         display = self._cards[id] = Display(card, lambda bundle: self._send(id, card, bundle))
-        display.facts, display.settled = card.facts(), card.settled()
+        self._show_canvas(id, card)
+        display.settled, display.facts = card.settled(), card.facts()
         display.send(card.bundle(cast("Any", display.facts)))
         self._session.live.add(display)
         if (reading := card.reading()) and not reading.ended:
@@ -81,12 +82,27 @@ class Talk:
         notebook = self._session.notebook
         return self._session.book_of((notebook.path.parent if notebook else Path.cwd()) / path)
 
+    def _show_canvas(self, id: str, card: Card) -> None:
+        """Let the browser put the canvas in the place of a workflow's picture; an old run keeps its own."""
+        reading = card.reading() if isinstance(card, WorkflowCard) else None
+        if not isinstance(card, WorkflowCard) or (reading and reading is not card.book.latest):
+            return
+        from .canvas.widget import Canvas
+
+        canvas = card.book.canvas or Canvas(card.book.workflow, session=self._session)
+        self._comm.send({"id": id, "canvas": canvas.attach(self._viewer(id))})
+
+    def _viewer(self, id: str) -> str:
+        return f"{self._comm.comm_id}/{id}"
+
     def _send(self, id: str, card: Card, bundle: Bundle) -> None:
         self._comm.send({"id": id, "data": bundle, "actions": actions(card)})
 
     def _forget(self, id: str, _: Said) -> None:
         if display := self._cards.pop(id, None):
             self._session.live.drop(display)
+            if canvas := cast("JobCard | WorkflowCard", display.card).book.canvas:
+                canvas.detach(self._viewer(id))
 
     def _known(self, id: str) -> JobCard | WorkflowCard:
         if id not in self._cards:
