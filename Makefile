@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+LABEXTENSION := $(wildcard labextension/*.js* labextension/*.py) $(shell find labextension/src labextension/style -type f)
 ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 ifeq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),)
@@ -26,7 +27,7 @@ demo: $(VENV)/.with-lab ## run a real workflow on this machine
 	  printf '\n%s\n' 'make lab opens the notebook of this workflow.'
 
 lab: $(VENV)/.with-lab ## open the notebook of that workflow in JupyterLab
-	$(BIN)/jupyter lab $(ARGS) example_notebooks/digits.ipynb
+	$(BIN)/jupyter lab $(ARGS) example_notebooks/walks.ipynb
 
 test: $(VENV)/.with-test ## ruff, mypy and every test; ARGS="-k runner" goes to pytest
 	@tests/testbed/install || echo 'Not everything could be installed; the rest is tested.' >&2
@@ -43,11 +44,12 @@ bench: $(VENV)/.with-test ## measure; the figures of record are in tests/bench/R
 	$(BIN)/python tests/bench $(ARGS)
 
 clean: ## remove the environment and all that runs, tests and builds left here
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis example_notebooks/results example_notebooks/primes example_notebooks/workflow.svg example_notebooks/*.runs
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis example_notebooks/results example_notebooks/primes example_notebooks/walks example_notebooks/*.runs \
+	  labextension/node_modules labextension/lib labextension/built
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The file says: installed, with this extra, as pyproject.toml now is.
-$(VENV)/.with-%: pyproject.toml $(wildcard labextension/prebuilt/package.json) | $(BIN)/python
+# The file says: installed, with this extra, as pyproject.toml and the labextension now are; installing builds the latter.
+$(VENV)/.with-%: pyproject.toml $(LABEXTENSION) | $(BIN)/python
 	@mkdir -p "$(HOME)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

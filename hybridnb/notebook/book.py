@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from .record import Recorder
 if TYPE_CHECKING:
     from .canvas.widget import Canvas
 
+_NAMED = re.compile(rb'"(?:job|group)": "([^"]+)"')  # in a journal
 _BUSY = {"running", "cancelling"}
 _RUNS = 20  # so many of the newest runs are searched for a job
 
@@ -38,6 +40,7 @@ class Book:
         self._stamp = 0  # of the folder of runs, as of the last look
         self._expanded: tuple[Definition, Definition] | None = None
         self._folders: list[Path] = []
+        self._named: dict[Path, tuple[int, frozenset[bytes]]] = {}  # jobs and sweeps of a run, when its journal was of this size
 
     def __repr__(self) -> str:
         return f"Book({str(self.path)!r})"
@@ -100,20 +103,31 @@ class Book:
         """The newest run, or None."""
         return next(self._readings(), None)
 
-    def _readings(self) -> Iterator[Reading]:
+    def _readings(self, name: str = "") -> Iterator[Reading]:
         for folder in self.folders()[:_RUNS]:
-            reading = self.live.reading(folder)
-            reading.refresh()
-            yield reading
+            if not name or self.live.reads(folder) or self._may_hold(folder, name):
+                reading = self.live.reading(folder)
+                reading.refresh()
+                yield reading
+
+    def _may_hold(self, folder: Path, name: str) -> bool:
+        """Is this job, or sweep, named in a run's journal? To search a large one is far faster than to take it in."""
+        journal = folder / "journal.yaml"
+        with suppress(OSError):  # whoever reads it is told why
+            size = journal.stat().st_size
+            if folder not in self._named or self._named[folder][0] != size:
+                self._named[folder] = size, frozenset(_NAMED.findall(journal.read_bytes()))
+            return name.encode() in self._named[folder][1]
+        return True
 
     def last(self, name: str) -> Reading | None:
         """Return the newest run in which there is this job, or sweep."""
-        return next((reading for reading in self._readings() if members(reading, name)), None)
+        return next((reading for reading in self._readings(name) if members(reading, name)), None)
 
-    def run(
-        self, *, jobs: Iterable[str] = (), start: str | None = None, failed: bool = False, new: bool = False
-    ) -> Run:
-        """Run the workflow, or some of it; it is followed from now on."""
+    def run(self, *, jobs: Iterable[str] = (), start: str | None = None, failed: bool = False, new: bool = False) -> Run:
+        """Run the workflow, or some of it; it is followed from now on. Raise CallError when there is nothing to run."""
+        if not self.definition.jobs:
+            raise CallError(f"{self.name} has no jobs yet: run a cell that begins with %%job, or add one by '%workflow add'")
         run = self.workflow.run(jobs=tuple(jobs), start=start, failed=failed, new=new)
         self.live.follow(run.folder)
         self.live.unsettle()

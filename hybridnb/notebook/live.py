@@ -81,6 +81,10 @@ class Live:
             reading = self._readings.setdefault(folder, reading)
         return reading
 
+    def reads(self, folder: Path) -> bool:
+        """Has this run been taken in already?"""
+        return folder in self._readings
+
     def follow(self, folder: Path) -> threading.Event:
         """Follow a run until it ends; return the event of its end."""
         reading = self.reading(folder)

@@ -33,6 +33,8 @@ class Hybridnb(Magics):
     host = Unicode("local", help="Where jobs go that name no host: '%workflow add NAME'.").tag(config=True)
     picture = Bool(True, help="Draw the graph beside the table of jobs.").tag(config=True)  # noqa: FBT003
 
+    widget = Bool(False, help="In VS Code, show the workflow as a plain ipycytoscape canvas, too.").tag(config=True)  # noqa: FBT003
+
     shell: InteractiveShell
 
     def __init__(self, shell: InteractiveShell, session: Session) -> None:
@@ -71,7 +73,18 @@ class Hybridnb(Magics):
         """Show the workflow with its newest run."""
         workflow = book.workflow
         self._once(workflow, WorkflowCard(book, picture=self.picture))
+        if self.widget and "__vsc_ipynb_file__" in self.shell.user_ns:
+            self._show_widget(workflow)
         return workflow
+
+    def _show_widget(self, workflow: Workflow) -> None:
+        """Show what a front end with widgets, but without the extension of JupyterLab, can show of a canvas."""
+        from IPython.display import display
+
+        from .canvas.widget import Canvas
+
+        if plain := Canvas(workflow, session=self.session).plain():
+            display(plain)  # type: ignore[no-untyped-call]
 
     def _run(self, asked: Namespace, book: Book) -> Run:
         """Run it; with --wait, until it has ended."""
@@ -160,7 +173,10 @@ class Hybridnb(Magics):
         return book.workflow
 
     def _edited(self, book: Book, edit: Callable[[Workflow], Any]) -> Any:
-        told = edit(book.workflow)
+        try:
+            told = edit(book.workflow)
+        except DefinitionError as error:
+            raise book.recorder.explained(error) from None
         self.session.live.unsettle()
         return told
 

@@ -63,7 +63,7 @@ class Recorder:
         try:
             after = self.file.edit(change)
         except DefinitionError as error:
-            raise self._explained(error) from None
+            raise self.explained(error) from None
         self._note(name, mine, cell, instead_of=before)
         return Recorded(after[name], before if before != name else None, name not in there[-1].jobs and before not in there[-1].jobs)
 
@@ -144,7 +144,7 @@ class Recorder:
         known = f" (there are {', '.join(list(workflow.jobs)[:10])})" if workflow.jobs else ""
         return f"is no job of {self.file.path.name}{did_you_mean(name, workflow.jobs)}{known}; run its cell first"
 
-    def _explained(self, error: DefinitionError) -> DefinitionError:
+    def explained(self, error: DefinitionError) -> DefinitionError:
         """Say which cells a cycle goes through."""
         names = [name for p in error.problems for found in _CYCLE.findall(p.message) for name in found.split(" -> ")]
         told = [f"  '{name}' is {where}" for name in dict.fromkeys(names) if (where := self.where(name))]

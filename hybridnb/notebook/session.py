@@ -80,7 +80,12 @@ class Session:
 
     @property
     def cell(self) -> place.Cell:
-        """The cell that runs. Where the front end tells no id, the saved cell of the same text lends its own."""
+        """The cell that runs. Where the front end tells no id, the saved cell of the same text lends its own.
+
+        A cell whose code records jobs, in a loop for instance, can record many: no job is the one of that cell.
+        """
+        if not self._cell.source.lstrip().startswith("%%job"):
+            return place.Cell("", self._cell.source)
         if self._cell.id or self.notebook is None:
             return self._cell
         same = [cell for cell in self.notebook.cells() if cell.id and cell.source.strip() == self._cell.source.strip()]

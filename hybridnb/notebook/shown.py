@@ -17,7 +17,7 @@ from .live import Bundle
 from .reading import Reading, final
 
 _COVERED = 0.01  # seconds for each job between two pictures that nobody sees, because a canvas is in their place
-LARGE = 1000  # jobs; their picture is larger than a card takes
+_JOB, _EDGE = 160, 70  # bytes that a picture has at least for each
 PICTURE = 200  # jobs; a larger run's picture is taken from its folder while it goes on
 
 
@@ -58,30 +58,48 @@ class JobCard:
             return _JobFacts(job, None, None, (), {}, "")
         status = reading.job(self.name)
         status["scheduler"] = self.book.scheduler(status["host"])
-        return _JobFacts(
-            job, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), self._note(job, status, reading)
-        )
+        ran, note = reading.run.jobs[self.name], self._note(job, status, reading)
+        return _JobFacts(ran, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), note)
 
     def _job(self, reading: Reading | None) -> Job | None:
         """What is defined, or was when this run began; None for a sweep that is known by its jobs alone."""
         if self._reading:
             return self._reading.run.jobs.get(self.name)
-        definition = self.book.definition
+        try:
+            definition = self.book.definition
+        except HybridnbError:  # the file is being edited; the run is still what it was
+            if reading is None:
+                raise
+            return reading.run.jobs.get(self.name)
         return definition[self.name] if reading is None or self.name in definition.jobs else reading.run.jobs.get(self.name)
 
     def _group(self, reading: Reading | None) -> _GroupFacts:
-        if reading and self.name not in reading.run.jobs:
-            jobs = {name: (reading.run.jobs[name], reading.job(name)) for name in members(reading, self.name)}
-            waits = [status for _, status in jobs.values() if not final(status["state"])]
-            return _GroupFacts(jobs, reading.run.id, self._trouble(waits[0], reading) if waits else "")
-        expanded = self.book.expanded.jobs
-        return _GroupFacts({name: (job, None) for name, job in expanded.items() if job.group == self.name}, None, "")
+        if reading is None or self.name in reading.run.jobs:
+            return _GroupFacts({name: (job, None) for name, job in self._defined().items()}, None, "")
+        ran = {name: reading.run.jobs[name] for name in members(reading, self.name)}
+        jobs = {name: (job, reading.job(name)) for name, job in ran.items()}
+        waits = [status for _, status in jobs.values() if not final(status["state"])]
+        note = self._trouble(waits[0], reading) if waits else "changed since this run" if self._has_changed(ran) else ""
+        return _GroupFacts(jobs, reading.run.id, note)
+
+    def _has_changed(self, ran: Mapping[str, Job]) -> bool:
+        """Does the sweep stand for other jobs now than those that ran?"""
+        if self._reading:
+            return False
+        try:
+            now = self._defined()
+        except HybridnbError:  # the file is being edited
+            return False
+        return ran.keys() != now.keys() or any(_differ(ran[name], now[name]) for name in now)
+
+    def _defined(self) -> dict[str, Job]:
+        """The jobs that the sweep stands for now."""
+        return {name: job for name, job in self.book.expanded.jobs.items() if job.group == self.name}
 
     def _note(self, job: Job, status: Status, reading: Reading) -> str:
         if not final(status["state"]):
             return self._trouble(status, reading)
-        ran = replace(reading.run.jobs[self.name], after=())  # an edge to what is not in the run is left out there
-        return "" if ran == replace(job, after=()) else "changed since this run"
+        return "changed since this run" if _differ(reading.run.jobs[self.name], job) else ""
 
     def _trouble(self, status: Status, reading: Reading) -> str:
         problems = self.book.live.problems
@@ -98,6 +116,11 @@ class JobCard:
     def settled(self) -> bool:
         reading = self.reading()
         return reading is None or reading.ended
+
+
+def _differ(ran: Job, now: Job) -> bool:
+    """Has the job been changed? An edge to what is not in the run is left out there."""
+    return replace(ran, after=()) != replace(now, after=())
 
 
 def _sizes(outputs: Mapping[str, Any]) -> list[str]:
@@ -174,8 +197,7 @@ class WorkflowCard:
         if not self._picture or not facts.workflow.jobs:
             return ""
         if facts.told is None or reading is None:
-            large = len(drawing.stack(facts.workflow).workflow.jobs) > LARGE
-            return "" if large else drawing.draw(facts.workflow)
+            return "" if _is_large(facts.workflow) else drawing.draw(facts.workflow)
         if len(facts.workflow.jobs) > PICTURE and not reading.ended:
             try:
                 return (reading.folder / "graph.svg").read_text(encoding="utf-8")
@@ -186,6 +208,12 @@ class WorkflowCard:
     def settled(self) -> bool:
         reading = self.reading()
         return reading is None or reading.ended
+
+
+def _is_large(workflow: Workflow) -> bool:
+    """Is its picture certainly larger than a card takes? Then it is not drawn."""
+    jobs = drawing.stack(workflow).workflow.jobs.values()
+    return sum(_JOB + _EDGE * len(job.after) for job in jobs) > card.PICTURE
 
 
 class RunCard(WorkflowCard):

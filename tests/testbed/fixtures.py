@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,9 @@ from testbed.network import Network
 from testbed.proxy import Proxy
 from testbed.slurm import Slurm
 from testbed.sshd import Door, Server, Sshd
+
+if TYPE_CHECKING:
+    from testbed.kernel import Kernel
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +126,42 @@ def slurms(ground: Path, guard: Guard) -> Iterator[Callable[..., Slurm]]:
             return clusters.enter_context(closing(Slurm(folder, guard, nodes=nodes, network=net, **options))).up()
 
         yield start
+
+
+@pytest.fixture
+def jupyter(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder of one's own, and let IPython and Jupyter keep theirs apart, too."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def kernels(jupyter: Path) -> Iterator[Callable[..., Kernel]]:
+    """Give what starts kernels: `kernels("digits.ipynb")`, in this test's folder; the extension is loaded."""
+    from testbed.kernel import Kernel
+
+    started: list[Kernel] = []
+    with ExitStack() as alive:
+
+        def start(notebook: str = "", *, folder: Path = jupyter, load: bool = True) -> Kernel:
+            kernel = alive.enter_context(closing(Kernel(folder, notebook)))
+            started.append(kernel)
+            if load:
+                assert not kernel.run("%load_ext hybridnb").error
+            return kernel
+
+        yield start
+    for kernel in started:
+        assert "Traceback" not in kernel.complaints, kernel.complaints
+
+
+@pytest.fixture
+def kernel(kernels: Callable[..., Kernel]) -> Kernel:
+    """Give the kernel of the notebook study.ipynb."""
+    return kernels("study.ipynb")
 
 
 def public(ground: Path, prefix: str) -> Path:

@@ -105,6 +105,12 @@ class Kernel:
         assert self._manager.provisioner
         return int(self._manager.provisioner.pid)  # type: ignore[attr-defined]
 
+    @property
+    def complaints(self) -> str:
+        """What was written to standard error, by threads too: in its log, or below whichever cell was there."""
+        below = (outputs.streams["stderr"] for outputs in self._outputs.values())
+        return "\n".join([(self.folder / "kernel.log").read_text(), *below])
+
     # -- cells ----------------------------------------------------------------------------------------------------------
     def begin(self, code: str, cell: str = "", *, answer: Answer | None = None) -> Outputs:
         """Run a cell, and do not wait for it. `answer` is the person at the fields; without one nobody can be asked."""

@@ -61,10 +61,16 @@ class Desk:
             assert picture
             with reading.store() if reading else nullcontext() as opened:
                 run = opened.run if opened else None
-                told, states = self._told(run), codes(picture, run)
+                told, states = self._told(run, picture), codes(picture, run)
             notes = [self._note, problem, trouble, *(self._held_up(reading) if reading else ())]
             note = "; ".join(dict.fromkeys(filter(None, notes)))
             return Scene(self._text, states, {**told, "note": note, "can": self._can(told, states, picture)})
+
+    def states(self, picture: Picture) -> bytes:
+        """Return how the jobs of a picture stand now."""
+        reading, _ = self._newest()
+        with reading.store() if reading else nullcontext() as opened:
+            return codes(picture, opened.run if opened else None)
 
     @property
     def picture(self) -> Picture:
@@ -98,7 +104,7 @@ class Desk:
             self._text = picture.text(self._serial, about)
         return problem
 
-    def _told(self, run: Run | None) -> dict[str, Any]:
+    def _told(self, run: Run | None, picture: Picture) -> dict[str, Any]:
         assert self._drawn
         began, ended = (run.created_at, run.ended_at) if run else (None, None)
         return {
@@ -111,7 +117,7 @@ class Desk:
             "undo": bool(self.history.done),
             "redo": bool(self.history.undone),
             "by_host": self.choice.by_host,
-            "expanded": sorted(self.choice.expanded),
+            "expanded": sorted(self.choice.expanded.intersection(picture.body["groups"])),
             "file": self.book.name,
             "title": self._drawn[0].name,
         }
@@ -178,9 +184,9 @@ class Desk:
         return self.edit(lambda now: edits.move(now, pinned, picture.members)) if len(aside) < len(places) else ""
 
     def tidy(self) -> str:
-        """Let the picture arrange itself."""
+        """Let the picture arrange itself; where boxes of hosts are drawn, the places in the file are not seen and stay."""
         self.choice = replace(self.choice, aside={})
-        return self.edit(edits.tidy)
+        return "" if self.choice.by_host else self.edit(edits.tidy)
 
     def undo(self) -> str:
         """Undo the last edit; raise Conflict where others changed the same since. That edit is then no more to be undone."""

@@ -92,8 +92,10 @@ class Messages:
 
     # -- runs -----------------------------------------------------------------------------------------------------------
     def _run(self, said: Said) -> Answer:
-        start = said.text("from", "") or None
-        jobs = self._with_those_above(said.texts("jobs"))
+        words, start = said.texts("jobs"), said.text("from", "") or None
+        if len(words) == 1 and words[0] in self._book.definition.jobs and not said.flag("new"):
+            return {"run": self._book.start(words[0]).id}
+        jobs = self._with_those_above(words)
         run = self._book.run(jobs=jobs, start=start, failed=said.flag("failed"), new=said.flag("new"))
         return {"run": run.id}
 

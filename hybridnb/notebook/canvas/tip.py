@@ -66,11 +66,13 @@ def _group(book: Book, reading: Reading | None, name: str) -> Iterator[Line]:
 
 
 def log(book: Book, name: str, *, stream: str, offset: int, attempt: int | None) -> dict[str, Any]:
-    """Return a piece of a log, as {"text", "offset": of the next, "ended", "run"}; an offset below 0 counts from the end."""
+    """Return a piece of a log, as {"text", "offset": of the next, "ended", "run", "attempt", "attempts"}; offsets below 0 count from the end."""
     reading = _run(book, name)
     ended = final(reading.job(name)["state"])  # before it is read: what comes later belongs to it
     piece, offset = view.log(reading.folder, name, stream=stream, offset=offset, attempt=attempt)
-    return {"text": piece.decode(errors="replace"), "offset": offset, "ended": ended and not piece, "run": reading.run.id}
+    attempts = len(reading.run.attempts.get(name, ()))
+    which = {"run": reading.run.id, "attempt": attempt or attempts, "attempts": attempts}
+    return {"text": piece.decode(errors="replace"), "offset": offset, "ended": ended and not piece, **which}
 
 
 def files(book: Book, name: str) -> list[tuple[str, int | None]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ipycytoscape import CytoscapeWidget
-from IPython import get_ipython
+from IPython.core.getipython import get_ipython
 from ipywidgets import DOMWidget  # type: ignore[import-untyped]
 from traitlets import Bytes, Dict, Unicode
 
@@ -69,6 +69,28 @@ class Canvas(CytoscapeWidget):  # type: ignore[misc]  # ipycytoscape has no type
     def _repr_mimebundle_(self, **_: Any) -> Bundle:
         card = WorkflowCard(self._book)
         return card.bundle(card.facts())
+
+    def plain(self) -> CytoscapeWidget | None:
+        """Return the picture as ipycytoscape shows it by itself, whose colours follow the run; it shows the jobs of this moment.
+
+        For front ends with widgets, but without hybridnb's extension. More than 300 nodes are too many for that: then the card is shown.
+        """
+        from . import plain
+
+        picture = self.desk.picture
+        if len(picture.index) > plain.MOST:
+            note = f"{show.number(len(picture.index), 'node')} are too many for a plain canvas (at most {plain.MOST}): this is the picture"
+            self._session.live.show(WorkflowCard(self._book, note=note))
+            return None
+        widget = plain.build(picture.body)
+
+        def paint(_: Bundle) -> None:
+            widget.cytoscape_style = plain.style(self.desk.states(picture))
+
+        paint({})
+        self._session.live.add(Display(self.desk, paint))
+        self.look()
+        return widget
 
     # -- browsers -------------------------------------------------------------------------------------------------------
     @property
@@ -151,6 +173,7 @@ def _session() -> Session:
     if shell is None:
         raise CallError("a canvas is shown in a notebook; elsewhere Workflow.svg draws a picture")
     if "Hybridnb" not in shell.magics_manager.registry:
+        assert shell.extension_manager
         shell.extension_manager.load_extension("hybridnb")
     return cast("Session", shell.magics_manager.registry["Hybridnb"].session)
 

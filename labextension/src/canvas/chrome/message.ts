@@ -1,0 +1,29 @@
+import type { IBoard } from '../protocol';
+import { atEnd, button, make } from './dom';
+import { icon } from './icons';
+
+/** One line for what was refused or went wrong, there until it is dismissed or the next thing is done. */
+export class Message {
+  readonly node = make('div', 'message');
+  private readonly _text = make('span', 'messageText');
+
+  constructor(board: IBoard, signal: AbortSignal) {
+    const close = button('plain', '', 'Dismiss', () => this.say(''));
+    close.setAttribute('aria-label', 'Dismiss');
+    close.append(icon('close'));
+    this._text.setAttribute('role', 'status');
+    this._text.setAttribute('aria-live', 'polite');
+    this.node.append(this._text, close);
+    atEnd(signal, board.on('said', text => this.say(text)));
+    this.say('');
+  }
+
+  say(text: string): void {
+    this._text.textContent = text;
+    this.node.classList.toggle('hnb-Chrome-hidden', !text);
+  }
+
+  get said(): boolean {
+    return this._text.textContent !== '';
+  }
+}

@@ -1,0 +1,55 @@
+import { Shape, type IBoard } from '../protocol';
+import { atEnd } from './dom';
+
+/** Lies over the jobs that are not looked for, so that the others stand out. */
+export class Veil {
+  private readonly _canvas = document.createElement('canvas');
+  private _found: ReadonlySet<string> | null = null;
+
+  constructor(private readonly _board: IBoard, signal: AbortSignal) {
+    this._canvas.className = 'hnb-Chrome-veil';
+    this._canvas.setAttribute('aria-hidden', 'true');
+    const paint = () => this._paint();
+    _board.cy.on('render', paint);
+    atEnd(signal, () => {
+      _board.cy.off('render', paint);
+      this._canvas.remove();
+    });
+  }
+
+  /** Cover all jobs but these; null uncovers all. */
+  cover(found: ReadonlySet<string> | null): void {
+    this._found = found;
+    if (found) {
+      this._board.cy.container()?.append(this._canvas);
+      this._paint();
+    } else {
+      this._canvas.remove();
+    }
+  }
+
+  private _paint(): void {
+    const found = this._found;
+    const context = found && this._canvas.getContext('2d');
+    if (!found || !context) {
+      return;
+    }
+    const { cy, graph } = this._board;
+    const [zoom, pan] = [cy.zoom(), cy.pan()];
+    [this._canvas.width, this._canvas.height] = [cy.width(), cy.height()];
+    context.translate(pan.x, pan.y);
+    context.scale(zoom, zoom);
+    context.beginPath();
+    for (const node of graph.nodes) {
+      const drawn = node.shape === Shape.Host || found.has(node.name) ? null : cy.getElementById(node.name);
+      if (drawn?.nonempty()) {
+        const { x, y } = drawn.position();
+        const [width, height] = [drawn.width() + 24, drawn.height() + 24];
+        context.rect(x - width / 2, y - height / 2, width, height);
+      }
+    }
+    context.fillStyle = getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim() || '#fff';
+    context.globalAlpha = 0.8;
+    context.fill();
+  }
+}

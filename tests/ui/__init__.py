@@ -1,0 +1,1 @@
+"""What a person sees: a real JupyterLab, a real browser, and notebooks in them."""
