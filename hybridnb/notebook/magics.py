@@ -251,8 +251,11 @@ class Hybridnb(Magics):
         self.session.live.show(JobCard(book, job.name, reading))
 
     def _has_shown(self, told: object) -> bool:
-        shown, self._shown = self._shown, None
-        return shown == (self.shell.execution_count, told)
+        """Has this cell shown it? A terminal, which has written `Out[n]:` already, gets its name."""
+        shown, self._shown = self._shown == (self.shell.execution_count, told), None
+        if shown and self.session.on_terminal:
+            print(repr(told))
+        return shown
 
 
 Hybridnb.job.__doc__ = arguments.help_of(arguments.job_parser())

@@ -48,6 +48,7 @@ class Talk:
             self._comm.send({"id": said.get("id"), "error": str(error)})
 
     def _watch(self, id: str, said: Said) -> None:
+        self._forget(id, said)  # a card that was drawn anew watches again
         card = self._card(said.get("card") or {})
         display = self._cards[id] = Display(card, lambda bundle: self._send(id, card, bundle))
         self._show_canvas(id, card)
@@ -130,7 +131,7 @@ class Talk:
             raise NotFound("there is no log of this")
         reading.refresh()
         ended = final(reading.job(card.name)["state"])
-        offset = int(said.get("offset") or 0)
+        offset = said["offset"] if isinstance(said.get("offset"), int) else 0
         piece, offset = view.log(reading.folder, card.name, stream=str(said.get("stream", "out")), offset=offset)
         self._comm.send(
             {"id": id, "log": piece.decode(errors="replace"), "offset": offset, "ended": ended and not piece, "run": reading.run.id}
