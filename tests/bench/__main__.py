@@ -15,6 +15,7 @@ import pytest
 
 import far
 import figures
+import notebook
 import parts
 import peers
 import tools
@@ -56,6 +57,7 @@ MEASURES: list[tuple[str, Callable[[Bench], Iterator[Figure]]]] = [
     ("ssh", far.by_ssh),
     ("slurm", far.by_slurm),
     ("files", far.of_files),
+    ("notebook", notebook.notebooks),
 ]
 
 
