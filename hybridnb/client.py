@@ -146,7 +146,7 @@ class Client:
                         tail.since, tries = record["n"], 0
                     yield record
                 return
-            except wire.cuts() as error:
+            except wire.silences() as error:
                 if (tries := tries + 1) >= wire.TRIES:
                     raise ServiceError(f"the service does not stay up: {error}. See {process.log()}") from error
                 wire.settle()

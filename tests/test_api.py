@@ -449,7 +449,7 @@ def test_the_jobs_of_a_sweep_are_seen_together(gate: Gate) -> None:
     assert (list(group), len(group), "fit-lr=1" in group) == (["fit-lr=1", "fit-lr=2"], 2, True)
     assert group["fit-lr=1"] == run["fit-lr=1"]
     assert group.params == {"fit-lr=1": {"lr": 1}, "fit-lr=2": {"lr": 2}}
-    with pytest.raises(NotFound, match="sweep 'fit' has no job 'fit-lr=3'; did you mean 'fit-lr="):
+    with pytest.raises(NotFound, match="'fit' has no job 'fit-lr=3'; did you mean 'fit-lr="):
         group["fit-lr=3"]
     with pytest.raises(NotFound, match="has no job 'fti'; did you mean 'fit'"):
         run["fti"]
@@ -493,3 +493,13 @@ def test_hosts_stays_a_function_when_the_package_of_that_name_is_loaded() -> Non
     program = "import hybridnb.hosts.config, hybridnb; print(callable(hybridnb.hosts)); from hybridnb.hosts import config; print(config.__name__)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert told.stdout.split() == ["True", "hybridnb.hosts.config"]
+
+
+def test_a_notebook_shows_the_end_of_a_very_long_log() -> None:
+    from IPython.lib.pretty import pretty
+
+    log = Log("x" * 300_000 + "the end")
+    assert len(pretty(log)) < 110_000
+    assert pretty(log).startswith("… 200,007 characters before this")
+    assert pretty(log).endswith("the end")
+    assert len(log) == 300_007

@@ -99,6 +99,20 @@ def test_a_sweep_goes_through_the_lists_and_keeps_the_rest() -> None:
     assert len(swept(Workflow.of("study", [made])).jobs) == 4
 
 
+def test_a_comma_within_quotes_divides_nothing() -> None:
+    assert job("""local train -p "tag='a,b','c'" --sweep""").sweep == {"tag": ("a,b", "c")}
+
+
+@pytest.mark.parametrize("text", ["0.1,,0.2", "0.1,", ",0.1"])
+def test_an_empty_value_of_a_sweep_is_a_slip(text: str) -> None:
+    with pytest.raises(UsageError, match="has an empty value"):
+        job(f"local train -p lr={text} --sweep")
+
+
+def test_the_files_of_a_sweep_keep_the_names_of_its_params_however_these_are_given() -> None:
+    assert job("local train --param=lr=0.1,0.2 --sweep --out {lr}.json").outputs == ("{lr}.json",)
+
+
 def test_a_sweep_without_a_list_is_refused() -> None:
     with pytest.raises(UsageError, match=r"-p lr=0\.1,0\.01"):
         job("local train -p lr=0.1 --sweep")

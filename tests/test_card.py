@@ -292,12 +292,12 @@ def test_a_run_that_ended_does_not_change_with_the_clock() -> None:
     assert run_of(flow, run) == run_of(flow, run, at=AT.replace(year=2030))
 
 
-def test_a_large_run_shows_forty_jobs_failed_and_running_ones_both() -> None:
+def test_a_large_run_shows_as_many_jobs_as_there_is_room_for_failed_and_running_ones_both() -> None:
     flow = workflow(1000)
     bundle = run_of(flow, told(flow))
-    words = Page(bundle["text/html"]).words
-    assert "and 960 more jobs" in words
-    assert bundle["text/html"].count("<b>failed</b>") == bundle["text/html"].count("<b>running</b>") - 1 == 20
+    shown = Page(bundle["text/html"]).words.partition(" more jobs")[0].rpartition(" ")[2].replace(",", "")
+    assert 8 <= 1000 - int(shown) <= 40
+    assert bundle["text/html"].count("<b>failed</b>") == bundle["text/html"].count("<b>running</b>") - 1 > 3
     assert len(bundle["text/plain"].splitlines()) <= 30
 
 
@@ -429,7 +429,7 @@ def test_a_run_of_a_thousand_jobs_takes_less_than_200_kb() -> None:
     flow = workflow(1000)
     text = WORST[0]
     jobs = {name: status("failed", reason=text, host=text, metrics={text: text, "b": text}) for name in flow.jobs}
-    assert len(json.dumps(run_of(flow, told(flow, jobs=jobs)))) < 200_000
+    assert len(json.dumps(run_of(flow, told(flow, jobs=jobs)))) < 20_000
 
 
 def test_a_line_of_a_megabyte_takes_no_time() -> None:

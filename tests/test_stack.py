@@ -123,7 +123,7 @@ def test_what_is_shown_never_holds_a_cycle_and_every_job_is_in_it_once(seed: int
         ({"queued": 2, "submitting": 1}, "queued", None, "1 submitting, 2 queued"),
         ({"waiting": 1, "running": 2, "done": 5}, "running", 62.5, "5 done, 2 running, 1 waiting"),
         ({"waiting": 1, "done": 1}, "running", 50, "1 done, 1 waiting"),
-        ({"failed": 1, "running": 3}, "failed", 25, "1 failed, 3 running"),
+        ({"failed": 1, "running": 3}, "running", 25, "1 failed, 3 running"),
         ({"lost": 1, "done": 1}, "failed", None, "1 done, 1 lost"),
         ({"cancelling": 1, "running": 1}, "cancelling", None, "1 cancelling, 1 running"),
         ({"cancelled": 1, "done": 1, "skipped": 1}, "cancelled", None, "1 done, 1 cancelled, 1 skipped"),

@@ -204,7 +204,7 @@ class RunGroup(Part, Named[RunJob]):
     def __getitem__(self, name: str) -> RunJob:
         jobs = self.jobs
         if name not in jobs:
-            raise NotFound(f"sweep '{self.name}' has no job '{name}'{did_you_mean(name, jobs)}")
+            raise NotFound(f"'{self.name}' has no job '{name}'{did_you_mean(name, jobs)}")
         return jobs[name]
 
     @property

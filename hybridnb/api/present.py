@@ -17,6 +17,9 @@ from ..store import Store
 from ..view import LIMIT, Tail, log
 
 
+SHOWN = 100_000  # characters of a log that a notebook shows by itself
+
+
 class Present(Tail):
     """Takes in what is new in the journal before each answer; several threads may ask."""
 
@@ -69,12 +72,14 @@ class Present(Tail):
 
 
 class Log(str):
-    """What a job wrote, as a text; a notebook shows it as it is, not as Python would write it."""
+    """What a job wrote, as a text; a notebook shows it as it is, not as Python would write it, and of a very long one the end."""
 
     __slots__ = ()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001  IPython calls it so
-        printer.text(str(self))
+        if left := max(0, len(self) - SHOWN):
+            printer.text(f"… {left:,} characters before this; print() shows all …\n")
+        printer.text(str(self)[left:])
 
 
 def whole_log(folder: Path, job: str, *, stream: str, attempt: int | None) -> Log:

@@ -92,15 +92,16 @@ def _look(members: tuple[str, ...], looks: Mapping[str, Look]) -> Look | None:
     ended = sum(tally[state] for state in _ENDED)
     part = 100 * ended / len(known) if 0 < ended < len(known) else None
     detail = ", ".join(f"{tally[state]} {state}" for state in _TOLD if tally[state]) if len(tally) > 1 else ""
-    return Look(_state(tally, ended), progress=part, detail=detail)
+    return Look(overall(tally), progress=part, detail=detail)
 
 
-def _state(tally: Mapping[str, int], ended: int) -> str:
-    """Say one state for many: what went wrong is said at once, that it is done when all is."""
-    if tally["failed"] or tally["lost"]:
-        return "failed"
-    if tally["cancelling"]:
+def overall(counts: Mapping[str, int]) -> str:
+    """Say one state for many: while some of them go on, that they do; the counts beside it tell what went wrong so far."""
+    if counts.get("cancelling"):
         return "cancelling"
-    if going := next((state for state in ("running", "queued", "submitting", "waiting") if tally[state]), None):
-        return "running" if ended else going
-    return next(state for state in ("cancelled", "done", "skipped") if tally[state])
+    if going := next((state for state in ("running", "queued", "submitting", "waiting") if counts.get(state)), None):
+        begun = any(counts.get(state) for state in ("done", "failed", "lost", "cancelled"))
+        return "running" if begun else going
+    if counts.get("failed") or counts.get("lost"):
+        return "failed"
+    return next((state for state in ("cancelled", "done", "skipped") if counts.get(state)), "done")

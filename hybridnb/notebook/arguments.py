@@ -138,7 +138,8 @@ def _joined(words: Sequence[str]) -> list[str]:
 def _expanded(words: Sequence[str], variables: Variables) -> list[str]:
     """Expand each word, but not what is filled in later: the label of a picture, in the files of a sweep the names of its params."""
     pairs = list(zip(["", *words], words))
-    params = [w for before, w in pairs if before in ("-p", "--param")] + [w[2:] for w in words if re.match(r"-p.", w)]
+    params = [w for before, w in pairs if before in ("-p", "--param")]
+    params += [w.removeprefix("--param=").removeprefix("-p") for w in words if re.match(r"--param=|-p.", w)]
     swept = {param.partition("=")[0] for param in params} if "--sweep" in words else set()
 
     def expanded(before: str, word: str) -> str:

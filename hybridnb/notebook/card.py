@@ -165,8 +165,9 @@ def _group_bundle(name: str, members: Mapping[str, tuple[Job, Status | None]], a
     state = telling.overall(tally)
     ended = bool(tally) and all(word in show.FINAL for word in tally)
     names = telling.pressing(states, room)
-    head, rows = member_rows({job: members[job] for job in names}, varied([job for job, _ in members.values()]), about.at)
-    title = f"sweep of {show.number(len(members), 'job')}"
+    differing = varied([job for job, _ in members.values()])
+    head, rows = member_rows({job: members[job] for job in names}, differing, about.at)
+    title = f"{'sweep' if differing else 'group'} of {show.number(len(members), 'job')}"
     started = [status["started_at"] for _, status in members.values() if status and status["started_at"]]
     body = html.card(
         html.row(html.sign(state), html.element("b", html.apart(line(name, NAME))), html.text(title)),
@@ -208,18 +209,29 @@ def run_card(
     state = told["state"] if told else RECORDED
     ended = bool(told and told["ended_at"])
     fits = 0 < len(picture.encode()) <= PICTURE
-    names = telling.pressing(states, JOBS)
-    head, rows = run_rows({name: (workflow.jobs.get(name), statuses[name]) for name in names}, about.at)
+    text = _run_text(workflow, told, about)
     parts = [
         *_run_head(workflow, told, telling.tally(states.values()), about),
         html.picture(picture, f"The jobs of {workflow.name} as a graph") if fits else Html(""),
         html.small(html.text("The picture is large: it is graph.svg in the run's folder")) if picture and not fits else Html(""),
-        table_html(head, rows, [states[name] for name in names]),
-        _left(len(states) - len(names)),
+        _run_table(workflow, statuses, states, about, room=SIZE - 3000 - len(json.dumps(text))),
         about.foot(ended=ended, source=False),
     ]
     payload = about.payload(None, state, ended=ended, started_at=told["created_at"] if told else None)
-    return {"text/html": html.card(*parts), "text/plain": _run_text(workflow, told, about), MIME: payload}
+    return {"text/html": html.card(*parts), "text/plain": text, MIME: payload}
+
+
+def _run_table(
+    workflow: Workflow, statuses: Mapping[str, Status | None], states: Mapping[str, str], about: _About, *, room: int
+) -> Html:
+    """Lay out the jobs that press most, as many as there is room for, in bytes."""
+    for most in (JOBS, 24, 16, 12, 8, 4):
+        names = telling.pressing(states, most)
+        head, rows = run_rows({name: (workflow.jobs.get(name), statuses[name]) for name in names}, about.at)
+        told = html.joined((table_html(head, rows, [states[name] for name in names]), _left(len(states) - len(names))))
+        if len(json.dumps(told)) < room:
+            break
+    return told
 
 
 def _run_head(workflow: Workflow, told: Mapping[str, Any] | None, tally: Mapping[str, int], about: _About) -> Iterable[Html]:

@@ -110,7 +110,7 @@ class Hybridnb(Magics):
             return self._follow_log(run, asked)
         job = run[asked.job]
         if isinstance(job, RunGroup):
-            raise CallError(f"'{asked.job}' is a sweep; its jobs are {', '.join([*job][:5])} …")
+            raise CallError(f"'{asked.job}' stands for {len(job)} jobs; name one of them: {', '.join([*job][:5])} …")
         return job.log("err" if asked.err else "out", attempt=asked.attempt)
 
     def _follow_log(self, run: Run, asked: Namespace) -> None:

@@ -26,6 +26,7 @@ LANGUAGES = {
     "php": "php",
 }
 RESOURCES = ("time", "partition", "account", "qos", "constraint", "nodes", "ntasks", "cpus_per_task", "gpus", "mem", "sbatch")
+_PIECE = re.compile(r"(?:^|,)((?:'[^']*'|\"[^\"]*\"|[^,])*)")  # between two commas
 _PLAIN = ("host", "after", "env", "inputs", "outputs", "retries", "timeout")
 
 
@@ -92,8 +93,16 @@ def _params(given: Mapping[str, str], *, sweep: bool) -> dict[str, dict[str, Any
     if sweep and not several:
         raise UsageError("--sweep goes through the values of params: -p lr=0.1,0.01 -p depth=2,4")
     params = {name: _value(name, text) for name, text in given.items() if name not in several}
-    swept = {name: [_value(name, piece.strip()) for piece in text.split(",")] for name, text in several.items()}
+    swept = {name: [_value(name, piece) for piece in _pieces(name, text)] for name, text in several.items()}
     return {key: found for key, found in (("params", params), ("sweep", swept)) if found}
+
+
+def _pieces(name: str, text: str) -> list[str]:
+    """Split a,b at its commas, but not within quotes; raise UsageError for a piece that is empty, which is a slip."""
+    pieces = [piece.strip() for piece in _PIECE.findall(text)]
+    if "" in pieces or text.rstrip().endswith(","):
+        raise UsageError(f"-p {name}={text} has an empty value; write '' for an empty text")
+    return pieces
 
 
 def _value(name: str, text: str) -> Any:

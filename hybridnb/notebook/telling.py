@@ -12,6 +12,7 @@ from math import isnan
 from typing import Any
 
 from .. import show
+from ..drawing.stack import overall as together
 from ..model import Job, Resources
 from ..show import Status
 
@@ -197,17 +198,9 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def overall(counts: Mapping[str, int]) -> str:
-    """Say the state of several jobs as a whole, as a run has it; those that were never run do not count beside others."""
+    """Say the state of several jobs as a whole, as pictures do; those that were never run do not count beside others."""
     counts = {state: n for state, n in counts.items() if state != RECORDED}
-    if counts.get("cancelling"):
-        return "cancelling"
-    if any(counts.get(state) for state in ("submitting", "queued", "running")):
-        return "running"
-    if counts.get("waiting"):
-        return "running" if len(counts) > 1 else "waiting"
-    if counts.get("failed") or counts.get("lost"):
-        return "failed"
-    return "cancelled" if counts.get("cancelled") else "done" if counts.get("done") else next(iter(counts), RECORDED)
+    return together(counts) if counts else RECORDED
 
 
 def pressing(states: Mapping[str, str], room: int) -> list[str]:

@@ -72,6 +72,11 @@ def cuts() -> tuple[type[Exception], ...]:
     return ConnectionError, HTTPException
 
 
+def silences() -> tuple[type[Exception], ...]:
+    """What is raised when a stream was cut, or says nothing for so long that it is to be asked for anew."""
+    return *cuts(), TimeoutError
+
+
 def settle() -> None:
     """Let a service that is just ending come to its end: it hears nobody any more, and is still there."""
     if address := process.find():
