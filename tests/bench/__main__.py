@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import canvas
 import far
 import figures
 import notebook
@@ -58,6 +59,7 @@ MEASURES: list[tuple[str, Callable[[Bench], Iterator[Figure]]]] = [
     ("slurm", far.by_slurm),
     ("files", far.of_files),
     ("notebook", notebook.notebooks),
+    ("canvas", canvas.canvases),
 ]
 
 
