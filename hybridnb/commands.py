@@ -221,25 +221,17 @@ def graph(asked: argparse.Namespace) -> int:
     else:
         opened = store.Store.open(find(asked.what))
         workflow, looks = opened.run.workflow, {name: show.look(opened.job_status(name)) for name in opened.run.jobs}
-    kind = asked.out.suffix if asked.out else ".svg"
-    if kind not in (".svg", ".dot", ".mmd"):
-        raise CallError(f"{asked.out}: a picture is written as .svg, .dot or .mmd")
-    if asked.label and kind != ".svg":
-        raise CallError("--label is for an SVG")
-    if kind == ".svg":
-        text = drawing.draw(workflow, looks, label=asked.label or "{name}", stacked=not asked.flat)
+    picture = drawing.figure(str(asked.out or "out.svg"), workflow, looks, label=asked.label, stacked=not asked.flat)
+    if asked.out is None:
+        print(picture.decode(), end="")
     else:
-        text = (drawing.dot if kind == ".dot" else drawing.mermaid)(workflow, looks, stacked=not asked.flat)
-    _write(asked.out, text)
+        _write(asked.out, picture)
     return OK
 
 
-def _write(out: Path | None, text: str) -> None:
-    if out is None:
-        print(text, end="")
-        return
+def _write(out: Path, picture: bytes) -> None:
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_bytes(picture)
     except OSError as error:
         raise CallError(f"{out}: cannot be written: {error.strerror}") from None
 

@@ -96,11 +96,13 @@ def whole_log(folder: Path, job: str, *, stream: str, attempt: int | None) -> Lo
 def draw(
     workflow: Workflow, path: str | os.PathLike[str] | None, *, label: str, looks: Mapping[str, drawing.Look] | None = None
 ) -> str:
-    """Draw a picture, and write it to the path, if there is one; raise CallError for an unknown label, or when it cannot be written."""
+    """Return a picture as SVG, and write it to the path, if there is one, in the format of its name; raise CallError when that cannot be."""
     text = drawing.draw(workflow, looks, label=label)
     if path is not None:
+        fields = label if label != "{name}" else None  # which a text has no place for
+        picture = drawing.figure(os.fspath(path), workflow, looks, label=fields)
         try:
-            Path(path).write_text(text, encoding="utf-8")
+            Path(path).write_bytes(picture)
         except OSError as error:
             raise CallError(f"{path}: cannot be written: {error.strerror}") from None
     return text
