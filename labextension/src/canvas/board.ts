@@ -6,6 +6,7 @@ import { Events } from './events';
 import { Graph } from './graph';
 import type { CanvasModel } from './model';
 import { Moves } from './moves';
+import { placeOf } from './places';
 import { Painter, progressOf, stateOf } from './painter';
 import { UNTOLD, type IAnswer, type IBoard, type IMessage, type IPlace, type ISelection, type ITold, type Kind, type State } from './protocol';
 import { around, boxFor, LIGHT, readPaint, sheet } from './style';
@@ -54,7 +55,7 @@ export class Board extends Events implements IBoard {
       stage: this._stage,
       refusal: (source, target) => this.refusal(source, target),
       connect: (source, target) => void this._connect(source, target),
-      refuse: (target, why) => this._refuse(target, why)
+      refuse: target => this._refuse(target)
     });
     this._moves = new Moves({
       ask: message => this.ask(message),
@@ -200,6 +201,7 @@ export class Board extends Events implements IBoard {
     const renderer = (this.cy as unknown as { renderer(): Record<string, unknown> }).renderer();
     renderer['textureOnViewport'] = this._light;
     renderer['forcedPixelRatio'] = this._light ? 1 : null;
+    this.cy.resize();
     this._schedule();
   }
 
@@ -281,13 +283,10 @@ export class Board extends Events implements IBoard {
     this.emit('hover', null);
   }
 
-  private _refuse(target: string | null, why: string): void {
+  private _refuse(target: string | null): void {
     if (target !== this._refused) {
       this._refused = target;
       this._schedule();
-      if (why) {
-        this.emit('said', why);
-      }
     }
   }
 
@@ -303,18 +302,8 @@ export class Board extends Events implements IBoard {
     this.emit('context', this._place(event));
   }
 
-  private _place({ target, renderedPosition, position }: EventObject): IPlace {
-    const on = target === this.cy ? null : target;
-    const { x, y } = renderedPosition;
-    const host = on?.isNode() && on.hasClass('host');
-    return {
-      job: on?.isNode() && !host ? on.id() : null,
-      edge: on?.isEdge() ? [on.source().id(), on.target().id()] : null,
-      host: host ? String(on.data('label')) : null,
-      x: x + this._stage.offsetLeft,
-      y: y + this._stage.offsetTop,
-      at: [position.x, position.y]
-    };
+  private _place(event: EventObject): IPlace {
+    return placeOf(event, this._stage);
   }
 
   /** Let cytoscape find out anew where on the page it is: what is above it may have grown. */

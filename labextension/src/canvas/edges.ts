@@ -36,7 +36,7 @@ export interface IDrawer {
   refusal(source: string, target: string): string;
   connect(source: string, target: string): void;
   /** A job was come to that is refused; null: it was left. */
-  refuse(target: string | null, why: string): void;
+  refuse(target: string | null): void;
 }
 
 /** Drawing edges with the mouse: from the handle of a job, or in draw mode from anywhere on it. */
@@ -151,7 +151,7 @@ export class Drawing {
     this._source = null;
     window.removeEventListener('keydown', this._key, true);
     this._drawer.stage.classList.remove('hnb-mod-drawing');
-    this._drawer.refuse(null, '');
+    this._drawer.refuse(null);
     this._lingering = window.setTimeout(() => (this._words.hidden = true), LINGER);
     this.offer(null);
   }
@@ -160,7 +160,7 @@ export class Drawing {
     const over = event.target !== this._drawer.cy && event.target.isNode?.() ? (event.target as NodeSingular) : null;
     const home = !over || over.same(this._source as NodeSingular);
     const why = over && !home ? this._drawer.refusal((this._source as NodeSingular).id(), over.id()) : '';
-    this._drawer.refuse(why ? (over as NodeSingular).id() : null, why);
+    this._drawer.refuse(why ? (over as NodeSingular).id() : null);
     this._tell(why, event.renderedPosition);
   }
 

@@ -159,11 +159,13 @@ export function sheet(paint: IPaint, box: IBox, light: boolean): StylesheetJson 
 function ending(paint: IPaint): object {
   return {
     'target-label': 'data(kind)',
-    'target-text-offset': 20,
-    'target-text-margin-y': -8,
+    'target-text-offset': 24,
+    'target-text-margin-y': -10,
+    'text-background-color': paint.paper,
+    'text-background-opacity': 0.85,
     'font-family': paint.font,
-    'font-size': 9,
-    'min-zoomed-font-size': 5,
+    'font-size': 12,
+    'min-zoomed-font-size': 6.5,
     color: paint.faint
   };
 }

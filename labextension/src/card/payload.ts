@@ -7,6 +7,7 @@ export interface IPayload {
   readonly file: string;
   readonly job: string | null;
   readonly run: string | null;
+  readonly pinned: boolean; // does it stay with this run, whichever came after it?
   readonly state: string;
   readonly ended: boolean;
   readonly startedAt: number | null; // milliseconds since the epoch
@@ -43,6 +44,7 @@ export function readPayload(value: ReadonlyPartialJSONValue | undefined): IPaylo
     file,
     job: word(value['job']),
     run: word(value['run']),
+    pinned: value['pinned'] === true,
     state: word(value['state']) ?? '',
     ended: value['ended'] === true,
     startedAt: Number.isNaN(startedAt) ? null : startedAt

@@ -41,7 +41,7 @@ export class CardWidget extends Widget implements IRenderMime.IRenderer, IHearer
     this._payload = payload;
     this._bar.tell(payload);
     await this._draw(model);
-    if (this._link && before && payload && (before.file !== payload.file || before.job !== payload.job)) {
+    if (this._link && before && payload && !sameSubject(before, payload)) {
       this._link.watch(this);
     }
     this._link?.wake();
@@ -119,6 +119,11 @@ export class CardWidget extends Widget implements IRenderMime.IRenderer, IHearer
     this._bar.busy(true);
     void this._link?.send(this, action).then(() => this._bar.busy(false));
   }
+}
+
+/** Are two payloads about the same, whatever became of it? */
+function sameSubject(a: IPayload, b: IPayload): boolean {
+  return a.file === b.file && a.job === b.job && a.pinned === b.pinned && (!a.pinned || a.run === b.run);
 }
 
 /** Find the session of the notebook or console that holds a widget; null where there is none. */

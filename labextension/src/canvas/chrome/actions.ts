@@ -81,6 +81,7 @@ export class Actions {
 
   /** Ask the kernel, and say what went wrong; null when something did. */
   async ask(message: IMessage): Promise<IAnswer | null> {
+    this._board.emit('said', ''); // what was said was about something else
     try {
       return await this._board.ask(message);
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { IBoard } from '../protocol';
-import { button, choice, make, words } from './dom';
+import { atEnd, button, choice, make, words } from './dom';
 import { labelled } from './fields';
 import { script, type IScript } from './script';
 
@@ -15,7 +15,8 @@ export class Add {
   private _script: IScript | null = null;
   private _place: readonly [number, number] | null = null;
 
-  constructor(private readonly _board: IBoard) {
+  constructor(private readonly _board: IBoard, signal: AbortSignal) {
+    atEnd(signal, () => this._script?.dispose());
     this.node.setAttribute('role', 'dialog');
     this.node.setAttribute('aria-label', 'Add a job');
     this._says.setAttribute('role', 'alert');
@@ -56,10 +57,6 @@ export class Add {
     }
   }
 
-  dispose(): void {
-    this._script?.dispose();
-  }
-
   /** Offer all hosts that the kernel knows, not only those in use: it tells them with any job. */
   private async _offer(hosts: HTMLSelectElement): Promise<void> {
     const any = this._board.graph.nodes.find(node => node.shape !== 2);
@@ -88,6 +85,7 @@ export class Add {
         ...(after.length ? { after } : {}),
         ...(this._place ? { place: this._place } : {})
       });
+      this._board.select([name]);
       this._name.value = '';
       if (this._script) {
         this._script.text = '';

@@ -26,7 +26,7 @@ function draw(paper: CanvasRenderingContext2D, state: State): void {
   paper.arc(0, 0, 6, 0, 2 * Math.PI);
   paper.fillStyle = hollow ? '#fff' : strong;
   paper.fill();
-  paper.strokeStyle = strong;
+  paper.strokeStyle = state === 'lost' ? '#8c959f' : strong; // nearly black, which a dark theme would hide
   paper.stroke();
   paper.strokeStyle = hollow ? strong : '#fff';
   paper.lineWidth = 1.6;

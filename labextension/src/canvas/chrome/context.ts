@@ -19,9 +19,16 @@ export class Context {
 
   private _open(place: IPlace): void {
     const { left, top } = this._board.element.getBoundingClientRect();
-    const { job, edge } = place;
-    const [label, items] = job !== null ? [job, this._ofJob(job)] : edge ? [edge.join(' → '), this._ofEdge(edge)] : ['Workflow', this._ofAll(place)];
+    const [label, items] = this._lines(place);
     this._menu.open(label, items, left + place.x, top + place.y, this._board.element);
+  }
+
+  private _lines(place: IPlace): [label: string, items: IItem[]] {
+    const { job, edge } = place;
+    if (job !== null) {
+      return [job, this._ofJob(job)];
+    }
+    return edge ? [edge.join(' → '), this._ofEdge(edge)] : ['Workflow', this._ofAll(place)];
   }
 
   private _ofJob(job: string): IItem[] {

@@ -93,8 +93,13 @@ export function rows<T>(
 
 type Pair = [name: string, text: string];
 
+interface IHow {
+  readonly write: (value: never) => string;
+  readonly read: (text: string) => unknown;
+}
+
 /** Names with a value each. */
-function pairs(label: string, value: unknown, add: string, hint: string, how: { write: (value: never) => string; read: (text: string) => unknown }): IField {
+function pairs(label: string, value: unknown, add: string, hint: string, how: IHow): IField {
   const given = Object.entries((value as Record<string, unknown> | undefined) ?? {});
   // A value that nobody touched goes back as it came.
   const texts = new Map(given.map(([name, one]) => [JSON.stringify([name, how.write(one as never)]), one]));

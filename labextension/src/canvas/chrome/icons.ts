@@ -29,7 +29,8 @@ export function icon(name: Icon): SVGElement {
   const made = document.createElementNS(SVG, 'svg');
   const line = document.createElementNS(SVG, 'path');
   const fill = FILLED.has(name) ? 'currentColor' : 'none';
-  const words = { d: PATHS[name], fill, stroke: 'currentColor', 'stroke-width': '1.3', 'stroke-linecap': 'round', 'stroke-linejoin': 'round' };
+  const round = { 'stroke-linecap': 'round', 'stroke-linejoin': 'round' };
+  const words = { d: PATHS[name], fill, stroke: 'currentColor', 'stroke-width': '1.3', ...round };
   made.setAttribute('viewBox', '0 0 16 16');
   made.setAttribute('aria-hidden', 'true');
   made.setAttribute('class', 'hnb-Chrome-icon');

@@ -1,12 +1,17 @@
 import type { IBoard } from '../protocol';
 import type { Act, Actions } from './actions';
 
-/** Keys that the canvas keeps from JupyterLab; all but saving, which goes on to work. */
+/** Saves the notebook, from the canvas too; all other keys are kept from JupyterLab there. */
 const SAVE = (event: KeyboardEvent): boolean => (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 's';
 
 /** What keys do while the canvas has the focus. */
 export class Keys {
-  constructor(private readonly _board: IBoard, private readonly _actions: Actions, private readonly _escape: () => void, signal: AbortSignal) {
+  constructor(
+    private readonly _board: IBoard,
+    private readonly _actions: Actions,
+    private readonly _escape: () => void,
+    signal: AbortSignal
+  ) {
     const { element } = _board;
     element.dataset['lmSuppressShortcuts'] = 'true';
     window.addEventListener('keydown', event => this._let(event), { signal, capture: true }); // before JupyterLab looks

@@ -88,7 +88,9 @@ export class Menu {
         this.close();
       }
     };
-    (['pointerdown', 'wheel', 'focusin'] as const).forEach(type => window.addEventListener(type, elsewhere, { signal, capture: true }));
+    for (const type of ['pointerdown', 'wheel', 'focusin']) {
+      window.addEventListener(type, elsewhere, { signal, capture: true });
+    }
     window.addEventListener('blur', () => this.close(), { signal });
   }
 

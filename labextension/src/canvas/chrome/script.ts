@@ -40,10 +40,18 @@ export function script(text: string, label: string, changed: () => void): IScrip
   return scribe(text, label, changed);
 }
 
+const ENDINGS: readonly (readonly [RegExp, string])[] = [
+  [/^python/, 'py'],
+  [/^Rscript|^R$/, 'r'],
+  [/^julia/, 'jl'],
+  [/^perl/, 'pl'],
+  [/^node/, 'js'],
+  [/^ruby/, 'rb']
+];
+
 /** The ending of a file with this script, by its first line; a shell's unless it says otherwise. */
 export function ending(text: string): string {
-  const program = /^#!\s*\S*?([^\s/]+)(?:[ \t]+(?:-\S+[ \t]+)*([^\s/]\S*))?/.exec(text);
-  const word = program?.[1] === 'env' ? program[2] : program?.[1];
-  const endings: readonly (readonly [RegExp, string])[] = [[/^python/, 'py'], [/^R/, 'r'], [/^julia/, 'jl'], [/^perl/, 'pl'], [/^node/, 'js'], [/^ruby/, 'rb']];
-  return endings.find(([program]) => program.test(word ?? ''))?.[1] ?? 'sh';
+  const words = /^#!(.*)/.exec(text)?.[1]?.trim().split(/\s+/) ?? [];
+  const program = words.map(word => word.split('/').pop() ?? '').find(word => !/^env$|^-|=/.test(word)) ?? '';
+  return ENDINGS.find(([known]) => known.test(program))?.[1] ?? 'sh';
 }

@@ -33,6 +33,7 @@ export class Toolbar {
     this._kind.addEventListener('change', () => (_board.kind = this._kind.value as Kind));
     GROUPS.forEach(group => this.node.append(this._group(group)));
     this._buttons.get('connect')?.after(this._kind);
+    this.node.addEventListener('keydown', event => this._walk(event));
     const update = () => this.update();
     (['graph', 'told', 'select', 'draw'] as const).forEach(event => atEnd(signal, _board.on(event, update)));
     this.update();
@@ -51,6 +52,17 @@ export class Toolbar {
     this._buttons.get('byHost')?.setAttribute('aria-pressed', String(this._board.told.by_host));
     this._kind.hidden = !this._board.drawing;
     this._kind.value = this._board.kind;
+  }
+
+  /** The arrows go from button to button. */
+  private _walk(event: KeyboardEvent): void {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const enabled = [...this._buttons.values()].filter(made => !made.disabled);
+    const at = enabled.indexOf(document.activeElement as HTMLButtonElement);
+    if (step && at >= 0) {
+      event.preventDefault();
+      enabled[(at + step + enabled.length) % enabled.length]?.focus();
+    }
   }
 
   private _group(acts: readonly Act[]): HTMLElement {

@@ -1,11 +1,9 @@
-/** How the values of params are written in a field: as in YAML, where a text needs quotes only if it would be read as something else. */
-
+/** Write the value of a param: as in YAML, a text has quotes only if it would be read as something else. */
 export function write(value: unknown): string {
-  return typeof value === 'string' && typeof read(value) === 'string' && value === value.trim() && value !== ''
-    ? value
-    : JSON.stringify(value);
+  return typeof value === 'string' && value !== '' && read(value) === value ? value : JSON.stringify(value);
 }
 
+/** Read the value of a param. */
 export function read(text: string): unknown {
   const bare = text.trim();
   try {
@@ -19,12 +17,19 @@ const ITEM = /\s*("(?:[^"\\]|\\.)*"|\[[^\]]*\]|\{[^}]*\}|[^,]*)\s*(?:,|$)/y;
 
 /** Write several values, with commas between them. */
 export function writeAll(values: readonly unknown[]): string {
+  if (values.length === 1 && Array.isArray(values[0])) {
+    return JSON.stringify(values); // else its items would be taken for the values
+  }
   return values.map(value => (typeof value === 'string' && value.includes(',') ? JSON.stringify(value) : write(value))).join(', ');
 }
 
 /** Read values with commas between them. */
 export function readAll(text: string): unknown[] {
-  const bare = text.trim().replace(/^\[([^[\]]*)\]$/, '$1'); // written as a list of YAML
+  const whole = read(text);
+  if (Array.isArray(whole)) {
+    return whole as unknown[];
+  }
+  const bare = text.trim().replace(/^\[([^[\]]*)\]$/, '$1'); // as YAML writes a list
   const found: unknown[] = [];
   ITEM.lastIndex = 0;
   while (ITEM.lastIndex < bare.length) {
@@ -32,7 +37,7 @@ export function readAll(text: string): unknown[] {
     if (!item) {
       return [...found, bare];
     }
-    found.push(read(item[1] ?? ''));
+    found.push(...(item[1]?.trim() ? [read(item[1])] : []));
   }
   return found;
 }

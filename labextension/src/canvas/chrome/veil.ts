@@ -1,7 +1,9 @@
-import { Shape, type IBoard } from '../protocol';
+import type { IBoard } from '../protocol';
 import { atEnd } from './dom';
 
-/** Lies over the jobs that are not looked for, so that the others stand out. */
+const RING = 6; // pixels around a job in which its selection is seen
+
+/** Lies over all but the jobs that are looked for, so that these stand out. */
 export class Veil {
   private readonly _canvas = document.createElement('canvas');
   private _found: ReadonlySet<string> | null = null;
@@ -34,22 +36,22 @@ export class Veil {
     if (!found || !context) {
       return;
     }
-    const { cy, graph } = this._board;
+    const { cy } = this._board;
     const [zoom, pan] = [cy.zoom(), cy.pan()];
     [this._canvas.width, this._canvas.height] = [cy.width(), cy.height()];
-    context.translate(pan.x, pan.y);
-    context.scale(zoom, zoom);
-    context.beginPath();
-    for (const node of graph.nodes) {
-      const drawn = node.shape === Shape.Host || found.has(node.name) ? null : cy.getElementById(node.name);
-      if (drawn?.nonempty()) {
-        const { x, y } = drawn.position();
-        const [width, height] = [drawn.width() + 24, drawn.height() + 24];
-        context.rect(x - width / 2, y - height / 2, width, height);
-      }
-    }
     context.fillStyle = getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim() || '#fff';
     context.globalAlpha = 0.8;
-    context.fill();
+    context.fillRect(0, 0, cy.width(), cy.height());
+    context.translate(pan.x, pan.y);
+    context.scale(zoom, zoom);
+    const more = 2 * Math.max(RING, RING / zoom);
+    for (const name of found) {
+      const job = cy.getElementById(name);
+      if (job.nonempty()) {
+        const { x, y } = job.position();
+        const [width, height] = [job.width() + more, job.height() + more];
+        context.clearRect(x - width / 2, y - height / 2, width, height);
+      }
+    }
   }
 }
