@@ -46,7 +46,7 @@ def members(jobs: Mapping[str, Job], word: str, *, of: str = "the workflow") -> 
     """Return the job of this name, or the jobs of the group; raise NotFound with the nearest name."""
     if word in jobs:
         return [word]
-    if found := [name for name, job in jobs.items() if job.group == word]:
+    if found := [name for name, job in jobs.items() if word and job.group == word]:
         return found
     known = [*jobs, *dict.fromkeys(job.group for job in jobs.values() if job.group)]
     raise NotFound(f"{of} has no job '{word}'{did_you_mean(word, known)}")

@@ -402,6 +402,32 @@ def test_there_is_nothing_to_undo_at_first_and_nothing_to_make_again_after_an_ed
         window.ask("redo")
 
 
+def test_what_cannot_be_undone_while_the_file_is_broken_can_be_when_it_is_whole_again(window: Window) -> None:
+    window.ask("connect", source="train", target="tell")
+    whole = window.file.read_text()
+    for undo, after in (("undo", []), ("redo", ["train"])):
+        window.file.write_text("jobs: [")
+        with pytest.raises(DefinitionError):
+            window.ask(undo)
+        window.file.write_text(whole)
+        window.ask(undo)
+        assert window.jobs["tell"] == after
+        whole = window.file.read_text()
+
+
+def test_an_edit_beside_a_damaged_run_is_made_and_told_and_can_be_undone(window: Window) -> None:
+    window.ask("run")
+    run = over(window)
+    lines = (run.folder / "journal.yaml").read_text().splitlines(keepends=True)
+    lines[3] = "{[garbage\n"
+    (run.folder / "journal.yaml").write_text("".join(lines))
+    window = Window(window.file)
+    assert "the journal is damaged" in window.ask("connect", source="train", target="tell")["note"]
+    assert window.jobs["tell"] == ["train"]
+    window.ask("undo")
+    assert window.jobs["tell"] == []
+
+
 # -- what browsers say ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "said",
@@ -414,6 +440,10 @@ def test_there_is_nothing_to_undo_at_first_and_nothing_to_make_again_after_an_ed
         {"do": "disconnect", "edges": [["train"]]},
         {"do": "disconnect", "edges": "train"},
         {"do": "remove", "jobs": [None]},
+        {"do": "remove", "jobs": [""]},
+        {"do": "remove", "edges": [["fetch", ""]]},
+        {"do": "connect", "source": "", "target": "tell"},
+        {"do": "move", "places": {"tell": [10**400, 1]}},
         {"do": "move", "places": {"nobody": [1, 2]}},
         {"do": "add", "name": "x"},
         {"do": "add", "name": "x", "exec": "true", "after": ["nobody"]},
@@ -490,6 +520,9 @@ def test_what_is_too_late_to_change_is_told(going: Window) -> None:
     told = going.ask("edit", name="first", was={"script": going_script(going)}, job={"script": "echo another\n"})
     assert "goes on with 'first' as it was" in told["note"]
     assert "goes on with 'first' as it was" in going.told["note"]
+    over(going)
+    until(lambda: going.told["ended"], "the run ends")
+    assert going.told["note"] == "", "what did not follow is no matter any more"
     assert definition.load(going.file)["first"].script == "echo another\n"
 
 
@@ -635,6 +668,24 @@ def test_the_eye_tells_of_each_change_and_its_thread_ends_with_the_last_file(her
     assert "hybridnb files" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_the_eye_goes_on_looking_after_one_who_looked_had_an_accident(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    eye, seen = Eye(pause=0.01), list[str]()
+
+    def stumble() -> None:
+        seen.append("a")
+        raise RuntimeError("over a stone")
+
+    eye.add(here / "a.yaml", stumble)
+    eye.add(here / "b.yaml", lambda: seen.append("b"))
+    (here / "a.yaml").write_text("jobs: {}")
+    until(lambda: seen == ["a"], "the change is seen")
+    (here / "b.yaml").write_text("jobs: {}")
+    until(lambda: seen == ["a", "b"], "a later change is seen")
+    assert "over a stone" in caplog.text
+    eye.close()
+    until(lambda: not eye.open, "nothing is looked at any more")
+
+
 # -- the widget, in a kernel --------------------------------------------------------------------------------------------------
 class Browser:
     """A browser that shows the card of the workflow, and in it the canvas."""
@@ -642,7 +693,7 @@ class Browser:
     def __init__(self, kernel: Kernel, *, run: str | None = None, name: str = "a") -> None:
         self.kernel, self.name, self._asked = kernel, name, 0
         self.cards = kernel.comm(TARGET)
-        kernel.tell(self.cards, {"do": "watch", "id": name, "card": {"file": "study.yaml", "job": None, "run": run}})
+        kernel.tell(self.cards, {"do": "watch", "id": name, "card": {"file": "study.yaml", "job": None, "run": run, "pinned": run is not None}})
         kernel.until(lambda: any("data" in said for said in self.heard), "the card is told")
 
     @property
@@ -756,6 +807,13 @@ def test_an_edit_is_answered_and_in_the_file(study: Kernel) -> None:
     assert "ok" not in refused
     form = browser.ask("form", name="train")
     assert "study.ipynb" in form["cell"]
+
+
+def test_a_browser_has_its_answer_also_when_what_is_to_be_shown_cannot_be_told(study: Kernel) -> None:
+    browser = Browser(study)
+    study.run("import hybridnb\nhybridnb.Canvas('study').desk.facts = lambda: 1 / 0")
+    assert browser.ask("add", name="tell", exec="true")["ok"]
+    assert "tell" in definition.load(study.folder / "study.yaml").jobs
 
 
 def test_a_run_is_followed_to_its_end_with_few_bytes(study: Kernel) -> None:

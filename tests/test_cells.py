@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,18 +24,11 @@ def test_the_last_word_of_a_cell_counts(file: Path) -> None:
     assert entry and entry.wrote == {"script": "b"}
 
 
-def test_a_cell_knows_the_job_that_it_recorded(file: Path) -> None:
-    cells = Cells(file)
-    cells.note(Entry("train", "c1", at=1.0))
-    cells.note(Entry("eval", "c2", at=2.0))
-    assert (cells.job("c1"), cells.job("c2"), cells.job("c3"), cells.job("")) == ("train", "eval", None, None)
-
-
 def test_a_renamed_job_is_its_cells_under_the_new_name_only(file: Path) -> None:
     cells = Cells(file)
     cells.note(Entry("train", "c1"))
     cells.note(Entry("fit", "c1"), instead_of="train")
-    assert cells.job("c1") == "fit"
+    assert [entry.job for entry in cells.entries()] == ["fit"]
     assert cells.owner("train") is None
 
 
@@ -97,3 +91,37 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     cells = Cells(tmp_path / "digits.yaml")
     cells.note(Entry("train", "c1"))
     assert cells.owner("train") is None
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "1", '"a"', "null", '{"run": "r1", "seen": "x"}', '{"job": []}', '{"job": "b", "wrote": 1}', '{"job": "b", "cell": 2}']
+)
+def test_a_line_that_says_nothing_of_ours_is_passed_over(file: Path, line: str) -> None:
+    cells = Cells(file)
+    cells.note(Entry("train", "c1"))
+    with open(cells.path, "a") as out:
+        out.write(f"{line}\n")
+    again = Cells(file)
+    assert [entry.job for entry in again.entries()] == ["train"]
+    again.show("r1", 3)
+    assert again.seen("r1") == 3
+
+
+def test_threads_that_ask_at_once_miss_nothing(file: Path) -> None:
+    Cells(file).note(Entry("train", "c1"))
+    cells = Cells(file)
+    missed: list[int] = []
+
+    def ask() -> None:
+        missed.extend(1 for _ in range(5000) if cells.owner("train") is None)
+
+    def show() -> None:
+        for number in range(1, 1000):
+            cells.show("r1", number)
+
+    threads = [threading.Thread(target=work) for work in (ask, ask, show)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (missed, cells.seen("r1")) == ([], 999)

@@ -229,6 +229,22 @@ def test_two_notebooks_share_a_file(kernels: Callable[..., Kernel], file: Path) 
     assert not file.with_name("other.yaml").exists()
 
 
+def test_the_workflow_of_a_kernel_stays_the_one_that_its_first_job_went_to(kernels: Callable[..., Kernel], file: Path) -> None:
+    kernel = kernels("")
+    kernel.run(FETCH)
+    Notebook(file.with_name("old.ipynb"), TRAIN)
+    assert not kernel.run(TRAIN).error
+    assert list(load(file.with_name("workflow.yaml")).jobs) == ["fetch", "train"]
+    assert not file.with_name("old.yaml").exists()
+
+
+def test_the_names_of_cells_of_vs_code_are_no_ids(kernel: Kernel, file: Path) -> None:
+    place = "vscode-notebook-cell:/home/me/study.ipynb#W{}sZmlsZQ=="
+    kernel.run(FETCH, place.format(1))
+    kernel.run("%%job local prepare\ntrue", place.format(1))
+    assert list(load(file).jobs) == ["fetch", "prepare"]
+
+
 # -- manners ------------------------------------------------------------------------------------------------------------------
 def test_help_tells_every_option(kernel: Kernel) -> None:
     told = kernel.inspect("%%job")

@@ -105,5 +105,15 @@ def test_the_cell_that_would_record_a_job_is_found_by_its_first_line(here: Path)
     assert book.recording("evaluate") is None
 
 
+@pytest.mark.parametrize("id", ["c1", "0c1d-a_B", "x" * 64])
+def test_the_id_of_a_cell_is_one_that_a_notebook_can_hold(id: str) -> None:
+    assert Cell.of(id, "true").id == id
+
+
+@pytest.mark.parametrize("id", [None, "", 3, "x" * 65, "vscode-notebook-cell:/study.ipynb#W1sZmlsZQ==", "#ch0000001"])
+def test_what_a_front_end_counts_anew_each_time_is_no_id(id: object) -> None:
+    assert Cell.of(id, "true").id == ""
+
+
 def test_a_long_first_line_is_shortened() -> None:
     assert len(Cell("c", "%%job local train " + "-p x=1 " * 40).first) == 60

@@ -150,3 +150,91 @@ def test_a_notebook_whose_name_cannot_be_a_workflows_gets_one_that_can(tmp_path:
     recorder = Recorder(WorkflowFile(tmp_path / "My study (2).yaml"), None)
     assert say(recorder, "", "train") == "train"
     assert WorkflowFile(tmp_path / "My study (2).yaml").definition.name
+
+
+# -- whose cell it is -------------------------------------------------------------------------------------------------------
+def jobs(recorder: Recorder) -> dict[str, str]:
+    return {name: str(job.script) for name, job in recorder.file.definition.jobs.items()}
+
+
+def other(recorder: Recorder, notebook: Path) -> Recorder:
+    """Return what records the cells of another notebook in the same file."""
+    return Recorder(WorkflowFile(recorder.file.path), Notebook(notebook))
+
+
+def test_the_place_of_a_cell_in_a_session_of_vs_code_is_no_id(recorder: Recorder) -> None:
+    def run(place: str, name: str) -> None:
+        cell = Cell.of(f"vscode-notebook-cell:/home/me/study.ipynb#{place}", f"%%job local {name}\ntrue")
+        recorder.record(name, {"host": "local", "script": name}, cell)
+
+    run("W1", "a")
+    run("W2", "b")
+    run("W1", "prepare")  # on the next day this is the first one
+    run("W2", "a")
+    assert jobs(recorder) == {"a": "a", "b": "b", "prepare": "prepare"}
+
+
+def test_a_cell_without_id_and_name_that_is_run_again_keeps_its_job(recorder: Recorder) -> None:
+    assert [say(recorder, "", None, script=text) for text in ("one", "two", "one")] == ["job-1", "job-2", "job-1"]
+    assert say(recorder, "c1", None, script="one") == "job-1", "once the notebook was saved the cell has an id"
+
+
+def test_a_loop_that_names_no_jobs_makes_one_each_time(recorder: Recorder) -> None:
+    loop = Cell("", "for n in range(2): get_ipython().run_cell_magic('job', 'local', 'true')")
+    made = [recorder.record(None, {"host": "local", "script": "true"}, loop).job.name for _ in range(2)]
+    assert made == ["job-1", "job-2"]
+
+
+def test_a_name_in_use_by_a_notebook_in_another_folder_is_refused(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        saved(tmp_path / folder / "study.ipynb", c1="%%job local train\ntrue")
+    file = WorkflowFile(tmp_path / "shared.yaml")
+    say(Recorder(file, Notebook(tmp_path / "one" / "study.ipynb")), "c1", "train")
+    later = Recorder(file, Notebook(tmp_path / "two" / "study.ipynb"))
+    with pytest.raises(CallError, match=r"cell 1 of one/study\.ipynb"):
+        say(later, "c1", "train", script="mine")
+
+
+def test_a_copy_of_a_notebook_takes_no_job_of_the_original(recorder: Recorder, tmp_path: Path) -> None:
+    saved(tmp_path / "study.ipynb", c1="%%job local train\ntrue")
+    say(recorder, "c1", "train")
+    saved(tmp_path / "copy.ipynb", c1="%%job local fit\ntrue")
+    copy = other(recorder, tmp_path / "copy.ipynb")
+    assert say(copy, "c1", "fit", script="fit") == "fit"
+    assert jobs(recorder) == {"train": "true", "fit": "fit"}
+    with pytest.raises(CallError, match=r"cell 1 of study\.ipynb"):
+        say(copy, "c1", "train", script="mine")
+
+
+def test_a_notebook_that_was_renamed_keeps_its_jobs(recorder: Recorder, tmp_path: Path) -> None:
+    saved(tmp_path / "study.ipynb", c1="%%job local train\ntrue", c2="%%job local\ntrue")
+    say(recorder, "c1", "train")
+    say(recorder, "c2", None)
+    (tmp_path / "study.ipynb").rename(tmp_path / "thesis.ipynb")
+    renamed = other(recorder, tmp_path / "thesis.ipynb")
+    say(renamed, "c1", "fit", script="fit")
+    say(renamed, "c2", None)
+    assert jobs(recorder) == {"fit": "fit", "job-1": "true"}
+
+
+def test_a_cell_that_had_another_name_can_take_one_over(recorder: Recorder) -> None:
+    say(recorder, "c1", "a")
+    say(recorder, "c2", "b", after=["a"])
+    say(recorder, "c3", "one", after=["a"])
+    say(recorder, "c4", "two", after=["b"])
+    assert say(recorder, "c1", "b", script="mine", replaces=True) == "b"
+    assert jobs(recorder) == {"b": "mine", "one": "true", "two": "true"}
+    assert [job.parents for job in recorder.file.definition.jobs.values()] == [(), ("b",), ("b",)]
+
+
+def test_it_is_told_in_what_the_file_says_otherwise_than_the_cell(recorder: Recorder) -> None:
+    say(recorder, "c1", "train", script="one", params={"lr": 0.1, "n": 2})
+    file = recorder.file.path
+    file.write_text(file.read_text().replace("script: one", "script: two\n    retries: 3").replace("lr: 0.1", "lr: 0.5"))
+    say(recorder, "c1", "train", script="one", params={"lr": 0.1, "n": 2})
+    job = recorder.file.definition["train"]
+    assert (job.script, job.retries) == ("two", 3)
+    assert sorted(recorder.otherwise(job)) == ["params.lr", "script"]
+    say(recorder, "c1", "train", script="one", params={"lr": 0.1, "n": 2}, replaces=True)
+    assert recorder.otherwise(recorder.file.definition["train"]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,9 @@ from pathlib import Path
 from testbed.kernel import Kernel
 from testbed.processes import until
 
+from hybridnb.journal import line, parse
+from hybridnb.notebook.card import MIME
+from hybridnb.notebook.talk import TARGET
 from hybridnb.service import process
 from hybridnb.store import newest
 
@@ -163,3 +167,81 @@ def test_without_a_notebook_that_is_known_nothing_is_said(kernels: Callable[...,
     loaded = kernels("", load=False).run("%load_ext hybridnb")
     assert not loaded.error
     assert loaded.text == ""
+
+
+def test_two_runs_that_go_on_are_both_told_and_followed(kernels: Callable[..., Kernel], jupyter: Path) -> None:
+    kernel = kernels("study.ipynb")
+    kernel.run(FIRST, "c1")
+    for _ in range(2):
+        assert not kernel.run("%workflow run --new").error
+    until(lambda: ran(jupyter) == ["first", "first"], "both run")
+    kernel.kill()
+    loaded = kernels("study.ipynb", load=False).run("%load_ext hybridnb")
+    assert len(loaded.shown) == 2
+    (jupyter / "go").touch()
+    loaded.until(lambda cell: all("1 done" in shown.text for shown in cell.shown), "both cards tell the end")
+
+
+def test_what_ended_while_nobody_ran_a_cell_is_told(kernels: Callable[..., Kernel], jupyter: Path) -> None:
+    kernel = kernels("study.ipynb")
+    cell = kernel.run(FIRST.replace("first\n", "first --run\n", 1), "c1")
+    until(lambda: ran(jupyter) == ["first"], "it runs")
+    (jupyter / "go").touch()
+    cell.until(lambda cell: "done" in cell.card.text, "it is done")
+    kernel.kill()
+    assert "since you last looked: first done" in kernels("study.ipynb", load=False).run("%load_ext hybridnb").text
+
+
+def test_a_damaged_run_is_told_and_the_extension_is_there(kernels: Callable[..., Kernel], jupyter: Path) -> None:
+    kernel = kernels("study.ipynb")
+    assert not kernel.run("%%job local a --wait\ntrue", "c1").error
+    kernel.close()
+    (folder,) = newest(jupyter / "study.yaml")
+    journal = folder / "journal.yaml"
+    first, _, *rest = journal.read_text().splitlines()
+    journal.write_text("\n".join([first, "damaged", *rest]) + "\n")
+    kernel = kernels("study.ipynb", load=False)
+    loaded = kernel.run("%load_ext hybridnb")
+    assert not loaded.error
+    assert "journal.yaml" in loaded.text
+    assert kernel.run("%config").text.count("Hybridnb") == 1
+    assert not kernel.run("%unload_ext hybridnb").error
+    assert "Hybridnb" not in kernel.run("%config").text
+
+
+def test_what_went_on_meanwhile_stays_on_the_card_in_a_browser(kernels: Callable[..., Kernel], jupyter: Path) -> None:
+    kernel = kernels("study.ipynb")
+    begun(kernel)
+    kernel.kill()
+    (jupyter / "go").touch()
+    (jupyter / "go-on").touch()
+    (folder,) = newest(jupyter / "study.yaml")
+    until(lambda: '"event": "finished"' in (folder / "journal.yaml").read_text(), "the end of the run")
+    kernel = kernels("study.ipynb", load=False)
+    loaded = kernel.run("%load_ext hybridnb")
+    comm = kernel.comm(TARGET)
+    kernel.tell(comm, {"do": "watch", "id": "a", "card": loaded.card.data[MIME]})
+    kernel.until(lambda: any("data" in said for said in kernel.heard(comm)), "an answer")
+    assert "since you last looked: " in str(kernel.heard(comm))
+
+
+def copied(folder: Path, to: Path) -> None:
+    """Make a run of another id whose job has another name."""
+    shutil.copytree(folder, to)
+    records = filter(None, map(parse, (folder / "journal.yaml").read_bytes().splitlines(keepends=True)))
+    told = [json.dumps(record).replace("prepare", "other").replace(folder.name, to.name) for record in records]
+    (to / "journal.yaml").write_text("".join(line(number, json.loads(text)) for number, text in enumerate(told, 1)))
+
+
+def test_a_job_of_a_run_long_ago_is_found(kernels: Callable[..., Kernel], jupyter: Path) -> None:
+    kernel = kernels("study.ipynb")
+    kernel.run("%%job local prepare --wait\necho prepare >> ran", "c1")
+    kernel.close()
+    (folder,) = newest(jupyter / "study.yaml")
+    for number in range(25):  # later runs, of another job
+        copied(folder, folder.with_name(f"{int(folder.name[:4]) + 1}{folder.name[4:-2]}{number + 10}"))
+    kernel = kernels("study.ipynb")
+    assert "done" in kernel.run("%%job local prepare\necho prepare >> ran", "c1").card.text
+    train = kernel.run("%%job local train --after prepare --wait\necho train >> ran", "c2")
+    assert not train.error, train.text
+    assert ran(jupyter) == ["prepare", "train"], "nothing ran twice"

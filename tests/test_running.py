@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from testbed.kernel import Kernel
+from testbed.notebook import Notebook
+from testbed.processes import until
 
-from hybridnb import definition
+from hybridnb import Workflow, definition
 
 WAITS = "until [ -e go ]; do sleep 0.02; done"
 SLOW = f"%%job local slow\necho slow >> ran\necho '# hybridnb progress=40 loss=0.5'\necho begun\n{WAITS}\necho over"
@@ -61,6 +63,18 @@ def test_run_in_a_cell_brings_what_its_job_waits_for(kernel: Kernel) -> None:
     done = kernel.run("%%job local train --after fetch --wait\necho train >> ran", "c2")
     assert not done.error, done.text
     assert (kernel.folder / "ran").read_text().split() == ["fetch", "train"]
+
+
+def test_run_in_a_cell_tries_what_failed_above_its_job_again_in_the_run_that_goes_on(kernel: Kernel) -> None:
+    kernel.run(SLOW, "c1")
+    kernel.run("%%job local bad\necho bad >> ran\n[ -e mended ]", "c2")
+    kernel.run("r = %workflow run")
+    kernel.until(lambda: kernel.run("str(r['bad'].state)").value == "'failed'", "it fails")
+    (kernel.folder / "mended").touch()
+    done = kernel.run("%%job local train --after bad --wait\necho train >> ran", "c3")
+    assert not done.error, done.text
+    assert sorted((kernel.folder / "ran").read_text().split()) == ["bad", "bad", "slow", "train"]
+    go(kernel)
 
 
 def test_a_run_can_be_asked_about_its_jobs(kernel: Kernel) -> None:
@@ -230,13 +244,57 @@ def test_lists_and_pictures(kernel: Kernel, home: Path) -> None:
 
 
 def test_a_cell_that_was_edited_since_it_was_recorded_is_named_by_run(kernel: Kernel, file: Path) -> None:
-    from testbed.notebook import Notebook
-
     book = Notebook(file.with_suffix(".ipynb"), "%%job local train\ntrue")
     kernel.run("%%job local train\ntrue", "c1")
     book.cells["c1"] = "%%job local train\nfalse"
     book.save()
     assert "edited after it was recorded" in kernel.run("_ = %workflow run --wait").text
+
+
+def test_a_run_that_somebody_else_began_is_followed_on_the_card_of_its_workflow(kernel: Kernel, file: Path) -> None:
+    kernel.run(SLOW, "c1")
+    Workflow(file).run()
+    until(lambda: (kernel.folder / "ran").exists(), "it runs")
+    assert "1 done" not in kernel.run("_ = %runs").text
+    cell = kernel.run("_ = %workflow")
+    go(kernel)
+    cell.until(lambda cell: "1 done" in cell.card.text, "the card tells the end")
+
+
+def test_a_parent_that_was_edited_since_is_named_on_the_card_that_runs_it(kernel: Kernel, file: Path) -> None:
+    split, other = "%%job local split\ntrue", "%%job local other\ntrue"
+    book = Notebook(file.with_suffix(".ipynb"), split, other)
+    kernel.run(split, "c1")
+    kernel.run(other, "c2")
+    book.cells = {"c1": f"{split}\n# again", "c2": f"{other}\n# again"}
+    book.save()
+    card = kernel.run("%%job local train --after split --wait\ntrue", "c3").card
+    assert "edited after it was recorded, and run as it was then: split" in card.html
+    assert "other" not in card.html
+
+
+def test_a_card_tells_that_the_file_says_otherwise_than_its_cell(kernel: Kernel, file: Path) -> None:
+    kernel.run("%%job local train\necho one", "c1")
+    file.write_text(file.read_text().replace("echo one", "echo two"))
+    assert "the file says otherwise than the cell: script" in kernel.run("%%job local train\necho one", "c1").card.html
+    assert "otherwise" not in kernel.run("%%job local train --replace\necho one", "c1").card.html
+
+
+def test_jobs_are_removed_together_or_not_at_all(kernel: Kernel, file: Path) -> None:
+    kernel.run("%%job local a\ntrue", "c1")
+    kernel.run("%%job local b\ntrue", "c2")
+    assert "'c'" in kernel.run("%workflow remove a c").text
+    assert list(definition.load(file).jobs) == ["a", "b"]
+    assert not kernel.run("_ = %workflow remove a b").error
+    assert not definition.load(file).jobs
+
+
+def test_a_list_of_runs_shows_those_that_are_in_it(kernel: Kernel) -> None:
+    kernel.run("%%job local train -p lr=0.1 --wait\ntrue", "c1")
+    kernel.run("%%job local train -p lr=0.2 --wait\ntrue", "c1")
+    shown = kernel.run("found = %runs\nfound.reverse()\ndel found[1:]\nfound").value
+    assert "lr=0.1" in shown
+    assert "lr=0.2" not in shown
 
 
 # -- sweeps -----------------------------------------------------------------------------------------------------------------

@@ -367,3 +367,8 @@ def test_a_record_of_a_sweep_can_be_taken_in() -> None:
     run = Run()
     run.apply({"event": "defined", "job": "a", "definition": {"script": "x", "sweep": {"v": [1, 2]}}})
     assert run.jobs["a"].sweep == {"v": (1, 2)}
+
+
+def test_nothing_is_no_name_of_all_jobs_without_a_group() -> None:
+    with pytest.raises(NotFound):
+        members({"a": Job("a", exec="true")}, "")

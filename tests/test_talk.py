@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from testbed.kernel import Kernel
+from testbed.kernel import Kernel, Outputs
 
+from hybridnb.notebook.card import MIME
 from hybridnb.notebook.talk import TARGET
 
 WAITS = "until [ -e go ]; do sleep 0.02; done"
@@ -130,3 +131,61 @@ def test_a_card_that_was_taken_off_the_screen_hears_no_more(browser: Browser, ke
 def test_the_kernel_opens_no_comm_itself(browser: Browser, kernel: Kernel) -> None:
     browser.shows("recorded", "run")
     assert [message for message in kernel.comms if message["header"]["msg_type"] == "comm_open"] == []
+
+
+# -- which run a card is of -------------------------------------------------------------------------------------------------
+def seen(cell: Outputs) -> dict[str, Any]:
+    """Return what the browser reads of a card that was shown last."""
+    return dict(cell.card.data[MIME])
+
+
+def test_the_card_of_an_old_run_stays_with_it_and_that_of_a_job_goes_on(kernel: Kernel) -> None:
+    cell = kernel.run("%%job local train\nexit 3", "c1")
+    kernel.run("old = %workflow run\nold.wait(check=False)")
+    kernel.run("%%job local train\ntrue", "c1")
+    kernel.run("new = %workflow run --wait")
+    old = Browser(kernel, seen(kernel.run("old['train']")))
+    old.shows("failed", "retry", "log")
+    whole = Browser(kernel, seen(kernel.run("old")), comm=old.comm, name="b")
+    whole.until(lambda said: "data" in said and "1 failed" in said["data"]["text/plain"], "the old run's card")
+    job_now = Browser(kernel, seen(cell), comm=old.comm, name="c")
+    job_now.shows("done", "run", "log")
+
+
+def test_the_card_of_a_workflow_goes_on_to_its_next_run_with_its_buttons(kernel: Kernel) -> None:
+    kernel.run(SLOW, "c1")
+    (kernel.folder / "go").touch()
+    kernel.run("%workflow run --wait")
+    browser = Browser(kernel, seen(kernel.run("_ = %workflow")))
+    browser.shows("1 done", "run")
+    (kernel.folder / "go").unlink()
+    kernel.run("%workflow run --new")
+    browser.shows("1 running", "cancel")
+    browser.say("cancel")
+    browser.shows("1 cancelled", "run", "retry")
+
+
+# -- what may come from anywhere --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("file", ["x\0.yaml", "none.yaml", f"{'x' * 300}.yaml"])
+def test_a_file_that_is_not_there_is_told_and_not_kept(browser: Browser, kernel: Kernel, file: str) -> None:
+    stranger = Browser(kernel, job(file=file), comm=browser.comm, name="b")
+    assert "there is no such file" in stranger.until(lambda said: "error" in said, "an error")["error"]
+    assert kernel.run("1 + 1").text == "2", "no later cell hears of it"
+
+
+def test_what_is_no_card_is_answered(browser: Browser, kernel: Kernel) -> None:
+    stranger = Browser(kernel, cast("Any", [1]), comm=browser.comm, name="b")
+    stranger.until(lambda said: "data" in said, "the current workflow")
+    stranger.say("log", offset="x", stream=3)
+    stranger.until(lambda said: "error" in said, "an error")
+
+
+def test_a_browser_is_told_when_the_extension_is_loaded_anew(browser: Browser, kernel: Kernel) -> None:
+    browser.shows("recorded", "run")
+    assert not kernel.run("%reload_ext hybridnb").error
+    closed = [m for m in kernel.comms if m["header"]["msg_type"] == "comm_close"]
+    assert [message["content"]["comm_id"] for message in closed] == [browser.comm]
+    again = Browser(kernel, job())
+    again.shows("recorded", "run")
+    again.say("run")
+    again.shows("running", "cancel", "log")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from testbed.laptop import entry, settle
+from testbed.notebook import Notebook
 from testbed.processes import until
 from testbed.sshd import PASSWORD, Server, code
 from testbed.terminal import Terminal
@@ -121,3 +122,27 @@ def test_a_host_that_asks_is_answered_on_the_terminal(
     assert "1 done" in told
     assert PASSWORD not in told
     assert "inside" in terminal.run("%workflow log train")
+
+
+def test_a_terminal_keeps_to_its_workflow_whatever_notebooks_hold(terminal: Terminal, jupyter: Path) -> None:
+    Notebook(jupyter / "old.ipynb", "%%job local train\necho one")
+    terminal.run("%workflow add first --exec hostname")
+    terminal.run("%%job local train\necho one")
+    assert list(definition.load(jupyter / "workflow.yaml").jobs) == ["first", "train"]
+    assert not (jupyter / "old.yaml").exists()
+
+
+def test_a_cell_at_a_terminal_waits_for_its_job_and_not_for_the_others_of_the_run(terminal: Terminal, jupyter: Path) -> None:
+    terminal.run(f"%%job local slow --run\ntouch begun\n{WAITS}")
+    until((jupyter / "begun").exists, "the job runs")
+    told = terminal.run("%%job local quick --wait\ntouch quick")
+    assert (jupyter / "quick").exists()
+    assert "Error" not in told
+    assert "1 running" in terminal.run("%workflow status")
+    (jupyter / "go").touch()
+
+
+def test_what_is_no_persons_home_is_told_in_words(terminal: Terminal) -> None:
+    told = terminal.run("%workflow open ~nobody-here/x.yaml")
+    assert "no such user" in told
+    assert "Traceback" not in told

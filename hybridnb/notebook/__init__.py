@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+from ..errors import HybridnbError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -24,8 +27,11 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.events.register("post_run_cell", session.end)
     talk.listen(session)
     complete.install(shell, magics.matcher)
-    if card := session.reattach():
-        session.live.show(card)
+    try:
+        for card in session.reattach():
+            session.live.show(card)
+    except HybridnbError as error:  # of a run, or of the file; all the same, everything can be used
+        print(f"hybridnb: {error}", file=sys.stderr)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

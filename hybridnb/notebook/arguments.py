@@ -198,7 +198,7 @@ def job_parser() -> Parser:
     parser.add_argument("name", metavar="NAME", nargs="?", help="the job's name; default: job-1, job-2 …")
     _job_options(parser)
     for flag, about in (
-        ("run", "start it now, and what of its parents has not run"),
+        ("run", "start it now, with what it waits for, as far as that is not done"),
         ("wait", "start it now, and wait for its end; the run goes on if you interrupt"),
         ("expand", "a {name} in the body, too, stands for a variable of the notebook"),
         ("replace", "take the name over from another cell, and count instead of what the file says"),

@@ -18,14 +18,13 @@ from ..workflow_file import WorkflowFile
 from .live import Live
 from .place import Notebook
 from .reading import Reading, final
-from .record import Recorder
+from .record import Recorder, lines
 
 if TYPE_CHECKING:
     from .canvas.widget import Canvas
 
 _NAMED = re.compile(rb'"(?:job|group)": "([^"]+)"')  # in a journal
 _BUSY = {"running", "cancelling"}
-_RUNS = 20  # so many of the newest runs are searched for a job
 
 
 class Book:
@@ -36,6 +35,7 @@ class Book:
         self.recorder = Recorder(self.file, notebook)
         self.live = live
         self.canvas: Canvas | None = None  # when somebody has asked for one
+        self._stale: dict[Path, list[str]] = {}  # jobs that a run took as they were before their cells were edited
         self._hosts = Hosts()
         self._stamp = 0  # of the folder of runs, as of the last look
         self._expanded: tuple[Definition, Definition] | None = None
@@ -83,14 +83,14 @@ class Book:
         """Return the folders of its runs, the newest first."""
         if (stamp := self._changed_at()) != self._stamp:
             self._folders = store.newest(self.path)
-            begun = sum(entry.is_dir() for entry in os.scandir(self.path.with_suffix(".runs"))) if stamp else 0
-            self._stamp = stamp if begun == len(self._folders) else 0  # one has a folder, and no journal yet: look again
+            self._stamp = stamp if self._begun() == len(self._folders) else 0  # one has a folder, and no journal yet: look again
         return self._folders
 
-    @property
-    def has_new_runs(self) -> bool:
-        """Has a run come, or gone, since they were looked at?"""
-        return self._changed_at() != self._stamp
+    def _begun(self) -> int:
+        try:
+            return sum(entry.is_dir() for entry in os.scandir(self.path.with_suffix(".runs")))
+        except OSError:
+            return 0
 
     def _changed_at(self) -> int:
         try:
@@ -104,7 +104,7 @@ class Book:
         return next(self._readings(), None)
 
     def _readings(self, name: str = "") -> Iterator[Reading]:
-        for folder in self.folders()[:_RUNS]:
+        for folder in self.folders():
             if not name or self.live.reads(folder) or self._may_hold(folder, name):
                 reading = self.live.reading(folder)
                 reading.refresh()
@@ -128,7 +128,9 @@ class Book:
         """Run the workflow, or some of it; it is followed from now on. Raise CallError when there is nothing to run."""
         if not self.definition.jobs:
             raise CallError(f"{self.name} has no jobs yet: run a cell that begins with %%job, or add one by '%workflow add'")
-        run = self.workflow.run(jobs=tuple(jobs), start=start, failed=failed, new=new)
+        chosen = tuple(jobs)
+        run = self.workflow.run(jobs=chosen, start=start, failed=failed, new=new)
+        self._stale[run.folder] = self.recorder.stale(chosen)
         self.live.follow(run.folder)
         self.live.unsettle()
         return run
@@ -148,7 +150,18 @@ class Book:
         new = any(map(final, _states(reading, name)))
         if new and (waits := [job for job in above if not all(map(final, _states(reading, job)))]):
             raise CallError(f"'{name}' has ended in run {reading.run.id}, and '{waits[0]}' above it has not: wait for that first")
+        if not new and (missed := [job for job in above if _states(reading, job) and all(map(final, _states(reading, job)))]):
+            Run(reading.folder).retry(*missed)
         return self.run(jobs=[*above, name], new=new)
+
+    def stale(self, folder: Path, name: str = "") -> str:
+        """Say which jobs a run took as they were before their cells were edited: all of them, or this one and those above it."""
+        stale = self._stale.get(folder, [])
+        with suppress(HybridnbError):  # the file is being edited
+            if stale and name:
+                above = {name, *graph.ancestors(self.definition.parents(), [name])}
+                stale = [job for job in stale if job in above]
+        return f"edited after it was recorded, and run as it was then: {', '.join(lines(stale))}" if stale else ""
 
     def _is_done(self, name: str) -> bool:
         """Is a job, or all of a sweep, done in the newest run in which it is?"""
@@ -170,10 +183,10 @@ class Book:
 
 
 def _states(reading: Reading, name: str) -> set[str]:
-    return {reading.run.states[member].value for member in members(reading, name)}
+    return {state.value for state in reading.states(members(reading, name)).values()}
 
 
 def members(reading: Reading, name: str) -> list[str]:
     """Return the jobs of a run that a name means: itself, or those of a sweep; none when there is no such job."""
-    jobs = reading.run.jobs
+    jobs = reading.jobs()
     return [name] if name in jobs else [job.name for job in jobs.values() if job.group == name]

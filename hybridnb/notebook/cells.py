@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +20,7 @@ class Entry:
 
     job: str
     cell: str = ""  # its id; '' where the front end tells none
-    notebook: str = ""  # the file's name; '' when it is not known
+    notebook: str = ""  # the file, from the workflow's folder; '' when it is not known
     first: str = ""  # the first line
     digest: str = ""  # of the whole cell
     at: float = 0.0  # seconds since the epoch
@@ -27,31 +28,29 @@ class Entry:
 
 
 class Cells:
-    """The entries of one workflow's file: lines of JSON, appended in constant time; the last one of a job counts."""
+    """The entries of one workflow's file: lines of JSON, appended in constant time; the last one of a job counts. Safe for threads."""
 
     def __init__(self, workflow: Path) -> None:
         self.path = workflow.with_suffix(".runs") / "cells.jsonl"
         self._inode, self._offset, self._lines = 0, 0, 0
         self._entries: dict[str, Entry] = {}
         self._seen: dict[str, int] = {}
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"Cells({str(self.path)!r}, {len(self._entries)} jobs)"
 
     def owner(self, job: str) -> Entry | None:
         """Return what the cell said that recorded this job last."""
-        self._read()
-        return self._entries.get(job)
+        with self._lock:
+            self._read()
+            return self._entries.get(job)
 
     def entries(self) -> list[Entry]:
         """Return all of them, the latest last."""
-        self._read()
-        return sorted(self._entries.values(), key=lambda entry: entry.at)
-
-    def job(self, cell: str) -> str | None:
-        """Return the job that this cell recorded last."""
-        self._read()
-        return next((e.job for e in reversed(self.entries()) if e.cell == cell), None) if cell else None
+        with self._lock:
+            self._read()
+            return sorted(self._entries.values(), key=lambda entry: entry.at)
 
     def note(self, entry: Entry, *, instead_of: str | None = None) -> None:
         """Record what a cell says now; `instead_of` the job that it recorded before."""
@@ -60,23 +59,27 @@ class Cells:
 
     def rename(self, job: str, new: str) -> None:
         """Let the cell of a job be that of its new name."""
-        if entry := self.owner(job):
-            self.note(replace(entry, job=new), instead_of=job)
+        with self._lock:
+            if entry := self.owner(job):
+                self.note(replace(entry, job=new), instead_of=job)
 
     def forget(self, job: str) -> None:
         """Let a job be no cell's any more."""
-        if self.owner(job):
-            self._append({"job": job, "gone": True})
+        with self._lock:
+            if self.owner(job):
+                self._append({"job": job, "gone": True})
 
     def seen(self, run: str) -> int:
         """Return the number of the last record of a run that was shown."""
-        self._read()
-        return self._seen.get(run, 0)
+        with self._lock:
+            self._read()
+            return self._seen.get(run, 0)
 
     def show(self, run: str, number: int) -> None:
         """Remember how far a run has been shown."""
-        if number > self.seen(run):
-            self._append({"run": run, "seen": number})
+        with self._lock:
+            if number > self.seen(run):
+                self._append({"run": run, "seen": number})
 
     # -- the file -------------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -94,19 +97,24 @@ class Cells:
         self._offset += len(whole)
         for line in whole.splitlines():
             self._lines += 1
-            with suppress(ValueError, TypeError, KeyError):
-                self._take(json.loads(line))
+            with suppress(ValueError, TypeError, KeyError):  # a line of another version, or one that was torn
+                self._take(dict(json.loads(line)))
 
     def _take(self, said: dict[str, Any]) -> None:
         if "run" in said:
-            self._seen[said["run"]] = said["seen"]
+            self._seen[said["run"]] = int(said["seen"])
         elif said.get("gone"):
             self._entries.pop(said["job"], None)
         else:
-            self._entries[said["job"]] = Entry(**said)
+            self._entries[said["job"]] = _entry(said)
 
     def _append(self, *said: Mapping[str, Any]) -> None:
         """Add lines by one write. Where nothing can be written there is nothing to remember: the workflow's file is the truth."""
+        with self._lock:
+            self._write(*said)
+            self._read()
+
+    def _write(self, *said: Mapping[str, Any]) -> None:
         with suppress(OSError):
             self.path.parent.mkdir(exist_ok=True)
             self._read()
@@ -115,7 +123,6 @@ class Cells:
             with open(self.path, "ab") as file:
                 torn = self.path.stat().st_size > self._offset
                 file.write(b"\n" * torn + "".join(f"{json.dumps(line)}\n" for line in said).encode())
-        self._read()
 
     def _compact(self) -> None:
         lines = [*map(asdict, self.entries()), *({"run": run, "seen": n} for run, n in self._seen.items())]
@@ -123,3 +130,12 @@ class Cells:
         aside.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
         os.replace(aside, self.path)
         self._read()
+
+
+def _entry(said: Mapping[str, Any]) -> Entry:
+    """Rebuild an entry; raise TypeError for what none of ours says."""
+    entry = Entry(**said)
+    words = (entry.job, entry.cell, entry.notebook, entry.first, entry.digest)
+    if not all(isinstance(word, str) for word in words) or not isinstance(entry.at, int | float) or not isinstance(entry.wrote, dict):
+        raise TypeError("not an entry")
+    return entry

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..client import Client
-from ..errors import HybridnbError
+from ..errors import HybridnbError, NotFound, StoreError
 from .reading import Reading
 
 if TYPE_CHECKING:
@@ -64,9 +64,11 @@ class Live:
         self._due = False
         self._closed = False
         self._painter: threading.Thread | None = None
-        self.asked = False  # does a host ask something of a person?
-        self.problems: dict[str, str] = {}
-        self.ended: Callable[[Reading], None] = lambda _: None  # is called when a followed run has ended
+        self._asking: set[Path] = set()  # runs of which a host asks something
+        self._held_up: dict[str, str] = {}  # why hosts and runs do not move, as the service tells it
+        self._unheard: dict[str, str] = {}  # why nothing is heard of a run
+        self._looking: threading.Thread | None = None
+        self._unsure = False  # could something not be read just now?
 
     def __repr__(self) -> str:
         return f"Live({len(self._displays)} displays, {len(self._followed)} runs)"
@@ -85,6 +87,10 @@ class Live:
         """Has this run been taken in already?"""
         return folder in self._readings
 
+    def follows(self, folder: Path) -> bool:
+        """Has this run been followed?"""
+        return folder in self._followed
+
     def follow(self, folder: Path) -> threading.Event:
         """Follow a run until it ends; return the event of its end."""
         reading = self.reading(folder)
@@ -96,26 +102,37 @@ class Live:
             over.set()
         else:
             threading.Thread(target=self._hear, args=(reading, over), name=f"hybridnb {folder.name}", daemon=True).start()
-        self.changed()
+        self.unsettle()
         return over
 
     def _hear(self, reading: Reading, over: threading.Event) -> None:
         """Wake the painter at each news of a run. It is moved by the service, whether or not anybody hears."""
-        client = Client()
+        client, folder = Client(), reading.folder
+        self._unheard.pop(folder.name, None)
         try:
-            for _ in client.events(str(reading.folder), since=reading.since):
+            for _ in client.events(str(folder), since=reading.since):
                 if self._closed:
                     return
-                self.asked = client.asked
+                (self._asking.add if client.asked else self._asking.discard)(folder)
                 self.changed()
-        except HybridnbError as error:
-            self.problems[reading.folder.name] = str(error)
+        except Exception as error:  # noqa: BLE001  whoever waits is told
+            self._unheard[folder.name] = str(error) or type(error).__name__
         finally:
-            with suppress(HybridnbError):
+            self._asking.discard(folder)
+            with suppress(HybridnbError, OSError):
                 reading.refresh()
             over.set()
-            self.changed()
-        self.ended(reading)
+            self.unsettle()
+
+    @property
+    def asked(self) -> bool:
+        """Does a host ask something of a person?"""
+        return bool(self._asking)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Return why hosts and runs do not move, by their names."""
+        return {**self._held_up, **self._unheard}
 
     @property
     def going(self) -> bool:
@@ -162,7 +179,7 @@ class Live:
         """Have what changed drawn soon."""
         with self._wake:
             self._due = True
-            if self._painter is None and not self._closed and self._displays:
+            if not (self._painter and self._painter.is_alive()) and not self._closed and self._displays:
                 self._painter = threading.Thread(target=self._paint, name="hybridnb cards", daemon=True)
                 self._painter.start()
             self._wake.notify_all()
@@ -171,11 +188,12 @@ class Live:
         looked = 0.0
         while not self._closed:
             with self._wake:
-                self._wake.wait_for(lambda: self._due or self._closed, timeout=_TICK if self.going else None)
+                self._wake.wait_for(lambda: self._due or self._closed, timeout=_TICK if self.going or self._unsure else None)
                 self._due = False
             began = time.monotonic()
-            if self.going and began - looked > _TICK:
-                self._look()
+            if self.going and began - looked > _TICK and not (self._looking and self._looking.is_alive()):
+                self._looking = threading.Thread(target=self._look, name="hybridnb problems", daemon=True)  # it may take long
+                self._looking.start()
                 looked = began
             self.draw()
             time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - began)))
@@ -183,13 +201,17 @@ class Live:
     def _look(self) -> None:
         """Ask why nothing moves."""
         with suppress(HybridnbError, OSError):
-            self.problems = Client().problems()
+            self._held_up, before = Client().problems(), self._held_up
+            if self._held_up != before:
+                self.changed()
 
     def draw(self) -> None:
         """Draw again what has changed since it was drawn last."""
+        self._unsure = False
         for reading in list(self._readings.values()):
-            with suppress(HybridnbError):  # its folder was removed: what is on the screen stays
-                reading.refresh()
+            with suppress(HybridnbError, OSError):  # its folder was removed: what is on the screen stays
+                if not reading.ended:
+                    reading.refresh()
         for display in self._kept():
             with display.drawn:
                 if not display.settled:
@@ -205,8 +227,12 @@ class Live:
                 display.facts = facts
             if not settled:
                 display.settled = False
-        except HybridnbError:
+        except NotFound:
             pass  # what it was about is gone; what it shows stays
+        except (HybridnbError, OSError) as error:  # a file that cannot be read now, or is being edited
+            display.settled, self._unsure = False, self._unsure or isinstance(error, StoreError | OSError)
+        except Exception:
+            self._shell.log.exception("a card of hybridnb cannot be drawn any more")
 
     def close(self) -> None:
         """Draw no more, and let the runs go on."""

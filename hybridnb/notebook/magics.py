@@ -13,7 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Unicode
 
-from ..errors import CallError, Conflict, DefinitionError, HybridnbError, NotFound
+from ..errors import CallError, Conflict, DefinitionError, NotFound
 from . import arguments, complete
 from .session import Left, Session
 from .shown import JobCard, RunCard, WorkflowCard
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..api import Run, Workflow
+    from ..model import Workflow as Definition
     from .book import Book
     from .tables import HostTable, RunList
 
@@ -32,7 +33,6 @@ class Hybridnb(Magics):
 
     host = Unicode("local", help="Where jobs go that name no host: '%workflow add NAME'.").tag(config=True)
     picture = Bool(True, help="Draw the graph beside the table of jobs.").tag(config=True)  # noqa: FBT003
-
     widget = Bool(False, help="In VS Code, show the workflow as a plain ipycytoscape canvas, too.").tag(config=True)  # noqa: FBT003
 
     shell: InteractiveShell
@@ -89,9 +89,8 @@ class Hybridnb(Magics):
     def _run(self, asked: Namespace, book: Book) -> Run:
         """Run it; with --wait, until it has ended."""
         run = book.run(jobs=asked.job or (), start=asked.start, failed=asked.failed, new=asked.new)
-        note = f"edited after it was recorded, and run as it was then: {', '.join(stale)}" if (stale := book.recorder.stale()) else ""
-        if note or not (asked.wait and self.session.on_terminal):  # where the wait shows the run as it goes on
-            self._once(run, RunCard(book, self.session.live.reading(run.folder), note=note, picture=self.picture))
+        if book.stale(run.folder) or not (asked.wait and self.session.on_terminal):  # where the wait shows the run as it goes on
+            self._once(run, RunCard(book, self.session.live.reading(run.folder), picture=self.picture))
         self._shown = (self.shell.execution_count, run)
         if asked.wait:
             self.session.wait(run)
@@ -153,8 +152,13 @@ class Hybridnb(Magics):
         return self._edited(book, lambda workflow: workflow.add(asked.name, **job))
 
     def _remove(self, asked: Namespace, book: Book) -> Workflow:
+        def without(now: Definition) -> Definition:
+            for job in asked.job:
+                now = now.without(job)
+            return now
+
+        book.file.edit(without)  # all of them, or none
         for job in asked.job:
-            book.workflow.remove(job)
             book.recorder.cells.forget(job)
         self.session.live.unsettle()
         return book.workflow
@@ -269,7 +273,5 @@ def plain_errors() -> Iterator[None]:
     """Let what a person did wrong be told in IPython's manner, which has no traceback."""
     try:
         yield
-    except (CallError, NotFound, DefinitionError, Conflict) as error:
+    except (CallError, NotFound, DefinitionError, Conflict) as error:  # the others render themselves, see errors.HybridnbError
         raise UsageError(str(error)) from None
-    except HybridnbError:
-        raise  # these render themselves, see errors.HybridnbError

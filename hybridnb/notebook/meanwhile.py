@@ -7,8 +7,9 @@ from typing import Any
 
 from .. import show
 from .book import Book
+from .live import Bundle
 from .reading import Reading
-from .shown import RunCard, RunFacts
+from .shown import RunCard, RunFacts, pinned
 
 _MOST = 6  # jobs that are told one by one
 _FIRST = ("failed", "lost", "running")
@@ -22,13 +23,16 @@ class WhileAway(RunCard):
         super().__init__(book, reading, picture=False)
         self._before = reading.upto(seen) if seen else {}
 
+    def bundle(self, facts: RunFacts) -> Bundle:
+        return pinned(super().bundle(facts), away=True)
+
     def _facts(self, reading: Reading | None) -> RunFacts:
         self.note = self._news()
         return super()._facts(reading)
 
     def _news(self) -> str:
         reading = self.reading()
-        states = {name: state.value for name, state in reading.run.states.items()}
+        states = {name: state.value for name, state in reading.states().items()}
         changed = [name for name, state in states.items() if state != self._before.get(name, "waiting")]
         pressing = sorted(changed, key=lambda name: states[name] not in _FIRST)
         told = [f"{name} {_ending(reading.job(name))}" for name in pressing[:_MOST]]

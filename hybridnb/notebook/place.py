@@ -12,6 +12,7 @@ from typing import Any
 
 SUFFIX = ".ipynb"
 SIZE = 200_000_000  # bytes; a larger notebook is not read to find a cell
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # of a cell in a notebook's file
 _JOB = re.compile(r"\s*%%job[ \t]+(?P<line>[^\n]*)")
 
 
@@ -22,6 +23,16 @@ class Cell:
     id: str
     source: str
     number: int = 0
+
+    @classmethod
+    def of(cls, id: object, source: object) -> Cell:
+        """Take what a front end tells of a cell. An id that stands in no notebook's file is none: VS Code's are other ones each day."""
+        return cls(id if isinstance(id, str) and _ID.fullmatch(id) else "", source if isinstance(source, str) else "")
+
+    @property
+    def records(self) -> bool:
+        """Is it one that records a job?"""
+        return self.source.lstrip().startswith("%%job")
 
     @property
     def first(self) -> str:
@@ -111,13 +122,15 @@ def _called(source: str) -> Notebook | None:
 
 def _words_of_parent() -> list[Path]:
     """Return the words behind the name of the program that started this kernel, as paths."""
+    if "JPY_PARENT_PID" not in os.environ:
+        return []
     import psutil  # which ipykernel needs, too
 
     try:
         parent = psutil.Process(int(os.environ["JPY_PARENT_PID"]))
         folder = Path(parent.cwd())
         return [folder / word for word in parent.cmdline()[1:]]
-    except (KeyError, ValueError, psutil.Error):
+    except (ValueError, psutil.Error):
         return []
 
 

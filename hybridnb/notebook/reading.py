@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .. import view
 from ..api.present import Present
-from ..run import Run
+from ..model import Job, Workflow
+from ..run import Run, State
 from ..show import FINAL
 
 TAIL = 4096  # bytes of a log that are looked at for its last lines
@@ -20,6 +22,22 @@ class Reading(Present):
     def run(self) -> Run:
         """The run, as of the last `refresh`."""
         return self._store.run
+
+    def jobs(self) -> dict[str, Job]:
+        """Return its jobs, as of the last `refresh`."""
+        with self._lock:
+            return dict(self.run.jobs)
+
+    def states(self, names: Iterable[str] | None = None) -> dict[str, State]:
+        """Return the states of these jobs, or of all, as of the last `refresh`."""
+        with self._lock:
+            states = self.run.states
+            return {name: states[name] for name in (self.run.jobs if names is None else names) if name in states}
+
+    def workflow(self) -> Workflow:
+        """Return what it runs, as of the last `refresh`."""
+        with self._lock:
+            return self.run.workflow
 
     def refresh(self) -> bool:
         """Take in what is new; is there anything? Raises NotFound when the run is gone, StoreError when it is damaged."""
@@ -35,7 +53,7 @@ class Reading(Present):
         return {name: state.value for name, state in run.states.items()}
 
     def job(self, name: str) -> dict[str, Any]:
-        """Return one job's status; raise NotFound when there is no such job."""
+        """Return one job's status, as of the last `refresh`; raise NotFound when there is no such job."""
         with self._lock:
             self.run.job(name)
             return self._store.job_status(name)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..definition import from_mapping, to_mapping
 from ..errors import CallError, DefinitionError, did_you_mean
-from ..merge import merge
-from ..model import Job, Workflow
+from ..merge import NESTED, merge
+from ..model import Dependency, Job, Workflow
+from ..rewrite import alike
 from ..workflow_file import WorkflowFile
 from .cells import Cells, Entry
 from .place import Cell, Notebook
@@ -47,8 +49,8 @@ class Recorder:
         Raises CallError when another cell has the name, or when it waits for a job that is not there; Conflict when the file was changed
         otherwise meanwhile; DefinitionError for what cannot be a job, a cycle, or a file that is broken.
         """
-        before = self.cells.job(cell.id)
-        name = name or before or self._unused()
+        before = self._job_of(cell)
+        name = name or before or (self._job_of_text(cell) if cell.records else None) or self._unused()
         mine = to_mapping(from_mapping(name, said))
         if not replaces:
             self._refuse_other_cells(name, cell)
@@ -57,7 +59,7 @@ class Recorder:
         def change(workflow: Workflow) -> Workflow:
             there.append(workflow)
             if before and before != name and before in workflow.jobs:
-                workflow = workflow.renamed(before, name)
+                workflow = _renamed(workflow, before, name, replaces=replaces)
             return workflow.with_job(self._merged(name, mine, workflow, before=before, replaces=replaces))
 
         try:
@@ -67,13 +69,19 @@ class Recorder:
         self._note(name, mine, cell, instead_of=before)
         return Recorded(after[name], before if before != name else None, name not in there[-1].jobs and before not in there[-1].jobs)
 
-    def stale(self) -> list[str]:
-        """Return the jobs whose cell was changed in the saved notebook since it recorded them."""
+    def stale(self, jobs: Collection[str] = ()) -> list[str]:
+        """Return the jobs, of these or of all, whose cell was changed in the saved notebook since it recorded them."""
         if self.notebook is None:
             return []
-        saved = {cell.id: cell for cell in self.notebook.cells() if cell.id}
-        mine = [entry for entry in self.cells.entries() if entry.cell in saved and self._is_mine(entry)]
-        return [e.job for e in mine if self.notebook.saved_at > e.at and digest(saved[e.cell].source) != e.digest]
+        saved_at = self.notebook.saved_at
+        mine = [e for e in self.cells.entries() if e.cell and e.at < saved_at and self._is_mine(e) and (not jobs or e.job in jobs)]
+        saved = {cell.id: cell for cell in self.notebook.cells()} if mine else {}  # to read it takes long
+        return [e.job for e in mine if e.cell in saved and digest(saved[e.cell].source) != e.digest]
+
+    def otherwise(self, job: Job) -> list[str]:
+        """Return in what the file says otherwise of a job than its cell did when it was run last."""
+        entry = self.cells.owner(job.name)
+        return _differing(entry.wrote, to_mapping(job)) if entry else []
 
     def where(self, job: str) -> str:
         """Say which cell recorded a job; '' when that is not known."""
@@ -81,6 +89,18 @@ class Recorder:
         return self._told(entry) if entry and (entry.cell or entry.first) else ""
 
     # -- names ----------------------------------------------------------------------------------------------------------
+    def _job_of(self, cell: Cell) -> str | None:
+        """Return the job that this cell recorded last. A copy of a notebook has the same ids; one that was renamed keeps its jobs."""
+        entries = [entry for entry in reversed(self.cells.entries()) if cell.id and entry.cell == cell.id]
+        mine = [entry for entry in entries if self._is_mine(entry)]
+        lost = [entry for entry in entries if not self._file_of(entry).saved_at]
+        return next((entry.job for entry in (*mine, *lost)), None)
+
+    def _job_of_text(self, cell: Cell) -> str | None:
+        """Return the job that a cell of this text recorded when the front end told no id."""
+        known = (e for e in reversed(self.cells.entries()) if not e.cell and self._is_mine(e) and e.digest == digest(cell.source))
+        return next((entry.job for entry in known), None)
+
     def _unused(self) -> str:
         jobs = self.file.definition.jobs
         return next(name for number in range(1, len(jobs) + 2) if (name := f"job-{number}") not in jobs)
@@ -95,11 +115,11 @@ class Recorder:
 
     def _lives(self, entry: Entry, cell: Cell) -> bool:
         """Is the job another cell's, which is still in its notebook? One that was never saved counts as long as this kernel lives."""
-        if not entry.cell or (not cell.id and self._is_mine(entry)) or entry.cell == cell.id:
+        mine, notebook = self._is_mine(entry), self._file_of(entry)
+        if not entry.cell or (mine and cell.id in ("", entry.cell)):
             return False
-        notebook = self.notebook if self._is_mine(entry) else Notebook(self.file.path.parent / entry.notebook)
-        if notebook is None or not notebook.saved_at:
-            return entry.at >= self._began
+        if not notebook.saved_at:
+            return entry.cell != cell.id and entry.at >= self._began
         saved = notebook.cell(entry.cell)
         if saved is None:
             return entry.at >= max(self._began, notebook.saved_at)
@@ -108,13 +128,19 @@ class Recorder:
     def _is_mine(self, entry: Entry) -> bool:
         return entry.notebook == self._notebook_name
 
+    def _file_of(self, entry: Entry) -> Notebook:
+        """Return the notebook of an entry; one that is not known is as one that was never saved."""
+        if self.notebook and self._is_mine(entry):
+            return self.notebook
+        return Notebook(self.file.path.parent / (entry.notebook or "?.ipynb"))
+
     @property
     def _notebook_name(self) -> str:
-        return self.notebook.path.name if self.notebook else ""
+        """The notebook as it is found from the workflow's folder: of one name there may be several."""
+        return Path(os.path.relpath(self.notebook.path, self.file.path.parent)).as_posix() if self.notebook else ""
 
     def _told(self, entry: Entry) -> str:
-        notebook = self.notebook if self._is_mine(entry) else Notebook(self.file.path.parent / entry.notebook)
-        saved = notebook.cell(entry.cell) if notebook else None
+        saved = self._file_of(entry).cell(entry.cell)
         which = f"cell {saved.number} of {entry.notebook}" if saved else f"a cell of {entry.notebook}" if entry.notebook else "a cell"
         return f"{which} ({saved.first if saved else entry.first})"
 
@@ -155,6 +181,32 @@ class Recorder:
         known = self.cells.owner(name)
         if known is None or replace(known, at=entry.at) != entry or instead_of not in (None, name):
             self.cells.note(entry, instead_of=instead_of)
+
+
+def _renamed(workflow: Workflow, old: str, new: str, *, replaces: bool) -> Workflow:
+    """Let a job go by another name; one that has it gives it up when it is replaced, and what waited for either waits for the new one."""
+    if not replaces or new not in workflow.jobs:
+        return workflow.renamed(old, new)
+    waits = {name: job.after for name, job in workflow.jobs.items()}
+    left = workflow.without(new).renamed(old, new)
+    return replace(left, jobs={name: _waiting(job, waits.get(name, ()), new) for name, job in left.jobs.items()})
+
+
+def _waiting(job: Job, before: Iterable[Dependency], new: str) -> Job:
+    """Give a job back its edge from the one that was replaced, if it has none now."""
+    back = tuple(d for d in before if d.job == new and job.name != new and new not in job.parents)
+    return replace(job, after=(*job.after, *back)) if back else job
+
+
+def _differing(mine: Mapping[str, Any], said: Mapping[str, Any], within: str = "") -> list[str]:
+    """Return the keys of what is said otherwise, or not at all."""
+    found: list[str] = []
+    for key, value in mine.items():
+        if key in NESTED and not within and isinstance(value, Mapping):
+            found += _differing(value, said.get(key, {}), f"{key}.")
+        elif key not in said or not alike(value, said[key]):
+            found.append(f"{within}{key}")
+    return found
 
 
 def digest(source: str) -> str:

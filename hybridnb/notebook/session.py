@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from ..client import Client
 from ..errors import CallError, HybridnbError, NotFound, ServiceError
 from ..hosts.config import Hosts
 from ..model import Workflow
+from ..view import summary
 from . import ask, place, record
 from .book import Book, members
 from .canvas.eye import Eye
@@ -24,6 +25,9 @@ from .shown import RunCard
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .talk import Talk
+
+_RUNS = 10  # so many of the newest are looked at for one that goes on
 _LOOK = 0.5  # seconds between looks whether a host asks something, while a cell waits
 
 
@@ -40,11 +44,14 @@ class Session:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.live = Live(shell)
-        self.live.ended = self._remember
         self.eye = Eye()
+        self.talks: list[Talk] = []
+        self.away: dict[Path, WhileAway] = {}  # what was told of runs to who came back
         self._books: dict[Path, Book] = {}
+        self._newest: dict[Path, Path] = {}  # the newest run of each, as of the last look
         self._path: Path | None = None  # chosen by `open`
         self._notebook: place.Notebook | None = None
+        self._sought = False  # has a cell been looked for in the notebooks here?
         self._cell = place.Cell("", "")
         self._folder = Path.cwd()  # a cell may change it later
 
@@ -54,27 +61,31 @@ class Session:
     # -- where we are ---------------------------------------------------------------------------------------------------
     def begin(self, info: Any) -> None:
         """Note which cell begins; see IPython's event `pre_run_cell`."""
-        self._cell = place.Cell(getattr(info, "cell_id", None) or "", getattr(info, "raw_cell", None) or "")
+        self._cell = place.Cell.of(getattr(info, "cell_id", None), getattr(info, "raw_cell", None))
 
     def end(self, _: Any = None) -> None:
         """Note how far the runs have been shown, and follow those that others began; see IPython's event `post_run_cell`."""
         for book in list(self._books.values()):
-            with suppress(HybridnbError):  # what is wrong with a run is told where it is asked for
+            with suppress(HybridnbError, OSError):  # what is wrong with a run is told where it is asked for
                 self._look(book)
 
     def _look(self, book: Book) -> None:
-        if book.has_new_runs and (reading := book.latest):
+        if (reading := book.latest) is None:
+            return
+        if self._newest.get(book.path) != reading.folder:
+            self._newest[book.path] = reading.folder
             self.live.unsettle()
-            if not reading.ended:
-                self.live.follow(reading.folder)
-        if self.live.going and (reading := book.latest):
+        if not reading.ended:
+            self.live.follow(reading.folder)
+        if self.live.follows(reading.folder):
             book.recorder.cells.show(reading.run.id, reading.since)
 
     @property
     def notebook(self) -> place.Notebook | None:
-        """The notebook of this kernel, if it can be found."""
-        if self._notebook is None:
-            source = self._cell.source if self._cell.source.lstrip().startswith("%%job") else ""
+        """The notebook of this kernel, if it can be found. What the first cell that records a job finds is kept, also if it is none."""
+        if self._notebook is None and not self._sought:
+            self._sought = self._cell.records
+            source = self._cell.source if self._cell.records and not self.on_terminal else ""
             self._notebook = place.find(self.shell.user_ns, source=source)
         return self._notebook
 
@@ -84,7 +95,7 @@ class Session:
 
         A cell whose code records jobs, in a loop for instance, can record many: no job is the one of that cell.
         """
-        if not self._cell.source.lstrip().startswith("%%job"):
+        if not self._cell.records:
             return place.Cell("", self._cell.source)
         if self._cell.id or self.notebook is None:
             return self._cell
@@ -122,7 +133,10 @@ class Session:
 
     def open(self, path: Path) -> Book:
         """Make another file the current workflow; it is begun by the first job."""
-        path = self._folder / path.expanduser()
+        try:
+            path = self._folder / path.expanduser()
+        except RuntimeError:
+            raise CallError(f"{path}: there is no such user") from None
         if path.suffix not in (".yaml", ".yml"):
             raise CallError(f"{path}: a workflow's file ends in .yaml or .yml")
         if not path.parent.is_dir():
@@ -154,10 +168,10 @@ class Session:
         reading = self.live.reading(run.folder)
         try:
             if self.on_terminal:
-                self._watch(run)
+                self._watch(run, until=lambda: _all_ended(reading, names))
             while not (over.wait(_LOOK) or _all_ended(reading, names)):
                 if self.live.asked:
-                    ask.attend(ask.prompt(self.shell, Client()), {job.host for job in reading.run.jobs.values()})
+                    ask.attend(ask.prompt(self.shell, Client()), {job.host for job in reading.jobs().values()})
         except KeyboardInterrupt:
             told = f"interrupted: run {run.id} goes on. Look at it by '%workflow status', stop it by '%workflow cancel'"
             raise Left(told) from None
@@ -169,32 +183,30 @@ class Session:
         if not names:
             run.wait(0)
 
-    def _watch(self, run: Run) -> None:
-        """Show a run on the terminal until it ends."""
+    def _watch(self, run: Run, until: Callable[[], bool]) -> None:
+        """Show a run on the terminal until it ends, or what is waited for."""
         from .. import watch
 
         watching = watch.Live(run.folder, hint="Ctrl-C leaves the run going") if watch.redraws() else watch.Lines(run.folder)
         with watching:
-            watch.follow(watching, Client(), run.id)
+            watch.follow(watching, _Heard(until), run.id)
 
     # -- coming back ----------------------------------------------------------------------------------------------------
-    def reattach(self) -> RunCard | None:
-        """Follow what still runs; return a card that says what went on since anybody looked, if there is anything to say."""
+    def reattach(self) -> list[RunCard]:
+        """Follow what still runs; return cards that say what went on since anybody looked, of the newest run and of others that go on."""
         if self.notebook is None and not os.path.isfile(self.book.path):
-            return None
-        reading = self.book.latest
-        if reading is None:
-            return None
-        card = WhileAway(self.book, reading, seen=self.book.recorder.cells.seen(reading.run.id))
-        if not reading.ended:
-            self.live.follow(reading.folder)
-        self.book.recorder.cells.show(reading.run.id, reading.since)
-        return card
+            return []
+        folders = self.book.folders()
+        going = [folder for folder in folders[1:_RUNS] if (told := summary(folder))["created_at"] and not told["ended_at"]]
+        return [self._came_back(folder) for folder in (*going[::-1], *folders[:1])]
 
-    def _remember(self, reading: Reading) -> None:
-        for book in list(self._books.values()):
-            if reading.folder in book.folders():
-                book.recorder.cells.show(reading.run.id, reading.since)
+    def _came_back(self, folder: Path) -> RunCard:
+        reading, cells = self.live.reading(folder), self.book.recorder.cells
+        card = self.away[folder] = WhileAway(self.book, reading, seen=cells.seen(reading.run.id))
+        if not reading.ended:
+            self.live.follow(folder)
+        cells.show(reading.run.id, reading.since)
+        return card
 
     def close(self) -> None:
         """Let everything go on without this kernel."""
@@ -202,9 +214,21 @@ class Session:
         self.live.close()
 
 
+class _Heard(Client):
+    """Tells of a run no longer than it is asked to."""
+
+    def __init__(self, until: Callable[[], bool]) -> None:
+        super().__init__()
+        self._until = until
+
+    def events(self, run: str, *, since: int = 0, live: bool = True) -> Iterator[dict[str, Any]]:
+        for news in super().events(run, since=since, live=live):
+            yield news
+            if self._until():
+                return
+
+
 def _all_ended(reading: Reading, names: Collection[str]) -> bool:
     reading.refresh()
     jobs = [job for name in names for job in members(reading, name)]
-    return bool(names) and all(final(reading.run.states[job].value) for job in jobs)
-
-
+    return bool(names) and all(final(state.value) for state in reading.states(jobs).values())

@@ -45,6 +45,11 @@ class JobCard:
     def __repr__(self) -> str:
         return f"JobCard({self.name!r})"
 
+    @property
+    def pinned(self) -> bool:
+        """Does it stay with its run, whichever came after it?"""
+        return self._reading is not None
+
     def reading(self) -> Reading | None:
         """The run that is shown."""
         return self._reading or self.book.last(self.name)
@@ -53,13 +58,21 @@ class JobCard:
         reading = self.reading()
         job = self._job(reading)
         if job is None or job.sweep:
-            return self._group(reading)
+            group = self._group(reading)
+            return group._replace(note=self._notes(job, group.note, reading))
         if reading is None or self.name not in reading.run.jobs:
-            return _JobFacts(job, None, None, (), {}, "")
+            return _JobFacts(job, None, None, (), {}, self._notes(job))
         status = reading.job(self.name)
         status["scheduler"] = self.book.scheduler(status["host"])
-        ran, note = reading.run.jobs[self.name], self._note(job, status, reading)
+        ran, note = reading.run.jobs[self.name], self._notes(job, self._note(job, status, reading), reading)
         return _JobFacts(ran, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), note)
+
+    def _notes(self, job: Job | None, note: str = "", reading: Reading | None = None) -> str:
+        """Add in what the file does not say what the cell says: it is the file's word that runs."""
+        keys = self.book.recorder.otherwise(job) if job and not self._reading else []
+        told = f"the file says otherwise than the cell: {', '.join(record.lines(keys))}; --replace takes the cell's" if keys else ""
+        stale = self.book.stale(reading.folder, self.name) if reading else ""
+        return "; ".join(filter(None, (told, stale, note)))
 
     def _job(self, reading: Reading | None) -> Job | None:
         """What is defined, or was when this run began; None for a sweep that is known by its jobs alone."""
@@ -76,7 +89,8 @@ class JobCard:
     def _group(self, reading: Reading | None) -> _GroupFacts:
         if reading is None or self.name in reading.run.jobs:
             return _GroupFacts({name: (job, None) for name, job in self._defined().items()}, None, "")
-        ran = {name: reading.run.jobs[name] for name in members(reading, self.name)}
+        known = reading.jobs()
+        ran = {name: known[name] for name in members(reading, self.name) if name in known}
         jobs = {name: (job, reading.job(name)) for name, job in ran.items()}
         waits = [status for _, status in jobs.values() if not final(status["state"])]
         note = self._trouble(waits[0], reading) if waits else "changed since this run" if self._has_changed(ran) else ""
@@ -107,15 +121,21 @@ class JobCard:
         return "; ".join(show.trouble(place, problems[place]) for place in places)
 
     def bundle(self, facts: _JobFacts | _GroupFacts) -> Bundle:
+        about: dict[str, Any] = {"file": self.book.name, "run": facts.run, "note": facts.note}
         if isinstance(facts, _GroupFacts):
-            return card.group_card(self.name, facts.jobs, file=self.book.name, run=facts.run, note=facts.note)
-        return card.job_card(
-            facts.job, facts.status, file=self.book.name, run=facts.run, log=facts.log, note=facts.note, outputs=_sizes(facts.outputs)
-        )
+            bundle = card.group_card(self.name, facts.jobs, **about)
+        else:
+            bundle = card.job_card(facts.job, facts.status, log=facts.log, outputs=_sizes(facts.outputs), **about)
+        return pinned(bundle) if self.pinned else bundle
 
     def settled(self) -> bool:
         reading = self.reading()
         return reading is None or reading.ended
+
+
+def pinned(bundle: Bundle, **more: bool) -> Bundle:
+    """Let a card's payload tell that it stays with its run, whichever came after it."""
+    return {**bundle, card.MIME: {**bundle[card.MIME], "pinned": True, **more}}
 
 
 def _differ(ran: Job, now: Job) -> bool:
@@ -171,23 +191,24 @@ class WorkflowCard:
     def _facts(self, reading: Reading | None) -> RunFacts:
         if reading is None:
             return RunFacts(self.book.definition, None, self.note)
+        note = "; ".join(filter(None, (self.note, self.book.stale(reading.folder))))
         told = reading.told()
-        hosts = {job["host"] for job in told["jobs"].values()} if not reading.ended else set()
-        problems = {place: why for place, why in self.book.live.problems.items() if place in (*hosts, reading.run.id)}
-        return self._present(reading.run.workflow, {**told, "problems": problems})
+        places = {reading.run.id, *(job["host"] for job in told["jobs"].values())} if not reading.ended else set()
+        problems = {place: why for place, why in self.book.live.problems.items() if place in places}
+        return self._present(reading.workflow(), {**told, "problems": problems}, note)
 
-    def _present(self, ran: Workflow, told: dict[str, Any]) -> RunFacts:
+    def _present(self, ran: Workflow, told: dict[str, Any], note: str) -> RunFacts:
         """Put together what the file says now and how the newest run stands."""
         try:
             now = self.book.expanded
         except HybridnbError:  # the file is being edited; the run is still what it was
-            return RunFacts(ran, told, self.note)
+            return RunFacts(ran, told, note)
         fresh = [name for name in now.jobs if name not in ran.jobs]
         if not fresh and now.parents() == ran.parents():
-            return RunFacts(ran, told, self.note)
+            return RunFacts(ran, told, note)
         known = {name: status for name, status in told["jobs"].items() if name in now.jobs}
-        note = f"not in this run: {', '.join(record.lines(fresh))}" if fresh else ""
-        return RunFacts(now, {**told, "jobs": known}, "; ".join(filter(None, (self.note, note))))
+        missing = f"not in this run: {', '.join(record.lines(fresh))}" if fresh else ""
+        return RunFacts(now, {**told, "jobs": known}, "; ".join(filter(None, (note, missing))))
 
     def bundle(self, facts: RunFacts) -> Bundle:
         return card.run_card(facts.workflow, facts.told, file=self.book.name, note=facts.note, picture=self._drawn(facts))
@@ -226,5 +247,8 @@ class RunCard(WorkflowCard):
     def reading(self) -> Reading:
         return self._reading
 
-    def _present(self, ran: Workflow, told: dict[str, Any]) -> RunFacts:
-        return RunFacts(ran, told, self.note)
+    def bundle(self, facts: RunFacts) -> Bundle:
+        return pinned(super().bundle(facts))
+
+    def _present(self, ran: Workflow, told: dict[str, Any], note: str) -> RunFacts:
+        return RunFacts(ran, told, note)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from .. import show
 from ..api import Run
 from ..errors import HybridnbError
+from ..view import summary
 from . import card, telling
 
 
@@ -17,7 +19,7 @@ class RunList(list[Run]):
 
     def __init__(self, runs: Iterable[Run], told: Iterable[Mapping[str, Any]]) -> None:
         super().__init__(runs)
-        self._told = list(told)
+        self._known = {Path(run["folder"]): run for run in told}
 
     def __repr__(self) -> str:
         return str(self._card()["text/plain"])
@@ -26,8 +28,10 @@ class RunList(list[Run]):
         return self._card()
 
     def _card(self) -> dict[str, Any]:
-        shown = [{**told, "params": _params(run)} for run, told in zip(self[: card.JOBS], self._told)]
-        return card.runs_card([*shown, *self._told[card.JOBS :]])
+        """Tell of those that are in it now."""
+        told = [self._known.get(run.folder) or {**summary(run.folder), "source": ""} for run in self]
+        params = [{"params": _params(run)} for run in self[: card.JOBS]]
+        return card.runs_card([*({**about, **more} for about, more in zip(told, params)), *told[card.JOBS :]])
 
 
 def _params(run: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,15 @@ from ..api import Run
 from ..errors import CallError, HybridnbError, NotFound
 from .book import Book, members
 from .live import Bundle, Card, Display
-from .reading import final
+from .reading import Reading, final
 from .shown import JobCard, RunCard, WorkflowCard
+from .telling import line
 
 if TYPE_CHECKING:
     from .session import Session
 
 TARGET = "hybridnb.cards"
+_FAR = 1 << 60  # bytes; no log has so many
 Said = dict[str, Any]
 
 
@@ -28,15 +31,24 @@ class Talk:
     def __init__(self, session: Session, comm: Any) -> None:
         self._session, self._comm = session, comm
         self._cards: dict[str, Display] = {}
+        session.talks.append(self)
         comm.on_msg(self._hear)
         comm.on_close(self._close)
 
     def _close(self, _: Any = None) -> None:
+        if self in self._session.talks:
+            self._session.talks.remove(self)
         for card in list(self._cards):
             self._forget(card, {})
 
+    def close(self) -> None:
+        """Let the browser know that nobody speaks here any more; it asks anew whoever comes next."""
+        self._close()
+        self._comm.close()
+
     def _hear(self, message: Said) -> None:
         said = message["content"]["data"]
+        answer = {"id": said.get("id")}
         do: dict[str, Callable[[str, Said], None]] = {"watch": self._watch, "forget": self._forget, "log": self._log}
         do.update({word: partial(self._act, word) for word in ("run", "cancel", "retry")})
         try:
@@ -45,11 +57,15 @@ class Talk:
                 raise CallError(f"a card cannot ask for {said.get('do')!r}")
             take(str(said.get("id")), said)
         except HybridnbError as error:
-            self._comm.send({"id": said.get("id"), "error": str(error)})
+            self._comm.send({**answer, "error": str(error)})
+        except Exception as error:
+            self._comm.send({**answer, "error": f"this should not have happened: {type(error).__name__}: {error}"})
+            raise
 
     def _watch(self, id: str, said: Said) -> None:
         self._forget(id, said)  # a card that was drawn anew watches again
-        card = self._card(said.get("card") or {})
+        told = said.get("card")
+        card = self._card(told if isinstance(told, dict) else {})
         display = self._cards[id] = Display(card, lambda bundle: self._send(id, card, bundle))
         self._show_canvas(id, card)
         display.settled, display.facts = card.settled(), card.facts()
@@ -59,18 +75,24 @@ class Talk:
             self._session.live.follow(reading.folder)
 
     def _card(self, told: Said) -> JobCard | WorkflowCard:
-        """Find what a saved output was about."""
+        """Find what a saved output was about: what is pinned stays with its run, anything else shows the newest."""
         book = self._book(told.get("file"))
+        reading = self._reading(book, told.get("run")) if told.get("pinned") is True else None
         if job := told.get("job"):
-            card = JobCard(book, str(job))
-            card.facts()  # raises NotFound for a job that is gone
+            if reading:
+                reading.members(str(job))  # raises NotFound for a job that is not there
+            card = JobCard(book, str(job), reading)
+            card.facts()  # raises it for one that is gone
             return card
-        if run := told.get("run"):
-            found = next((folder for folder in book.folders() if folder.name == run), None)
-            if found is None:
-                raise NotFound(f"run {run} is not in {book.path.with_suffix('.runs').name} any more")
-            return RunCard(book, self._session.live.reading(found))
-        return WorkflowCard(book)
+        if reading is None:
+            return WorkflowCard(book)
+        return (self._session.away.get(reading.folder) if told.get("away") is True else None) or RunCard(book, reading)
+
+    def _reading(self, book: Book, run: Any) -> Reading:
+        found = next((folder for folder in book.folders() if folder.name == run), None)
+        if found is None:
+            raise NotFound(f"run {run} is not in {book.path.with_suffix('.runs').name} any more")
+        return self._session.live.reading(found)
 
     def _book(self, file: Any) -> Book:
         """Find a workflow by its name in a saved output, which may come from anywhere: only files near the notebook are opened."""
@@ -81,7 +103,10 @@ class Talk:
         if path.is_absolute() or ".." in path.parts or path.suffix not in (".yaml", ".yml"):
             raise CallError(f"{file}: open this workflow by '%workflow open' first")
         notebook = self._session.notebook
-        return self._session.book_of((notebook.path.parent if notebook else Path.cwd()) / path)
+        path = (notebook.path.parent if notebook else Path.cwd()) / path
+        if not os.path.isfile(path):  # which takes any name
+            raise NotFound(f"{line(file)}: there is no such file")
+        return self._session.book_of(path)
 
     def _show_canvas(self, id: str, card: Card) -> None:
         """Let the browser put the canvas in the place of a workflow's picture; an old run keeps its own."""
@@ -127,11 +152,12 @@ class Talk:
     def _log(self, id: str, said: Said) -> None:
         card = self._known(id)
         reading = card.reading()
-        if not isinstance(card, JobCard) or reading is None or card.name not in reading.run.jobs:
+        if not isinstance(card, JobCard) or reading is None or members(reading, card.name) != [card.name]:
             raise NotFound("there is no log of this")
         reading.refresh()
         ended = final(reading.job(card.name)["state"])
-        offset = said["offset"] if isinstance(said.get("offset"), int) else 0
+        wanted = said.get("offset")
+        offset = wanted if isinstance(wanted, int) and abs(wanted) < _FAR else 0
         piece, offset = view.log(reading.folder, card.name, stream=str(said.get("stream", "out")), offset=offset)
         self._comm.send(
             {"id": id, "log": piece.decode(errors="replace"), "offset": offset, "ended": ended and not piece, "run": reading.run.id}
@@ -146,12 +172,13 @@ def actions(card: Card) -> list[str]:
     name = card.name if isinstance(card, JobCard) else None
     if reading is None:
         return ["run"]
-    found = members(reading, name) if name else list(reading.run.jobs)
-    states = [reading.run.states[job].value for job in found]
+    found = members(reading, name) if name else None
+    states = [state.value for state in reading.states(found).values()]
     going = any(not final(state) for state in states) and not reading.ended
     failed = any(final(state) and state != "done" for state in states)
     log = name is not None and found == [name] and bool(reading.run.attempts.get(name))
-    words = {"cancel": going, "run": not going, "retry": failed and not going, "log": log}
+    begins = not going and not (isinstance(card, JobCard) and card.pinned)  # a new run would not be shown there
+    words = {"cancel": going, "run": begins, "retry": failed and not going, "log": log}
     return [word for word, possible in words.items() if possible]
 
 
@@ -163,7 +190,9 @@ def listen(session: Session) -> None:
 
 
 def hush(session: Session) -> None:
-    """Accept no more comms."""
+    """Accept no more comms, and close those that are open."""
+    for talk in list(session.talks):
+        talk.close()
     kernel = getattr(session.shell, "kernel", None)
     if kernel is not None and hasattr(kernel, "comm_manager"):
         kernel.comm_manager.targets.pop(TARGET, None)

@@ -179,8 +179,8 @@ class Notebook:
         self._do("await panel.sessionContext.session.kernel.restart(); await panel.sessionContext.session.kernel.info;")
 
     def reload(self) -> None:
-        """Load the whole page anew."""
-        self.screen.load(f"/lab/tree/{self.path.name}")
+        """Load the whole page anew, and open the notebook. Its address does not name it: JupyterLab would open it once more, some time later."""
+        self.screen.load("/lab")
         self.show()
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, expect
 from hybridnb import definition
 from hybridnb.model import Workflow
 from ui.board import Seen
-from ui.lab import Lab, Notebook, Screen, holds
+from ui.lab import WAIT, Lab, Notebook, Screen, holds
 
 Open = Callable[..., Notebook]
 
@@ -75,11 +75,15 @@ class Desk(Seen):
         self.click(name, button="right")
         self.page.get_by_role("menuitem", name=item, exact=True).click()
 
-    def edge(self, source: str, target: str) -> None:
-        """Open the menu of an edge."""
+    def middle(self, source: str, target: str) -> tuple[float, float]:
+        """Where an edge is on the page."""
         place = "const at = cy.getElementById(argument).renderedMidpoint(); const box = stage.getBoundingClientRect();"
         x, y = self.ask(f"{place} return [box.x + at.x, box.y + at.y];", f"{source}\n{target}")
-        self.mouse.click(x, y, button="right")
+        return x, y
+
+    def edge(self, source: str, target: str) -> None:
+        """Open the menu of an edge."""
+        self.mouse.click(*self.middle(source, target), button="right")
 
     def selected(self) -> list[str]:
         names: list[str] = self.ask("return cy.nodes(':selected').map(node => node.id())")
@@ -98,7 +102,8 @@ class Desk(Seen):
 
     def counts(self, *words: str) -> None:
         """Wait until the counts of states read so."""
-        expect(self.board.get_by_role("group", name="Jobs by state").locator("button:visible")).to_have_text(list(words))
+        shown = self.board.get_by_role("group", name="Jobs by state").locator("button:visible")
+        expect(shown).to_have_text(list(words), timeout=WAIT)
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +192,7 @@ def test_a_job_is_added_by_the_dialog_after_the_selected_one(desk: Callable[...,
     expect(dialog).to_be_hidden()
     job = seen.workflow["tally"]
     assert (job.host, job.script, [str(parent) for parent in job.after]) == ("lab3", "echo counted", ["split"])
-    holds(lambda: "tally" in seen.names(), "it is on the canvas")
+    holds(lambda: seen.selected() == ["tally"], "it is on the canvas, selected")
 
 
 def test_a_job_is_edited_by_its_form(desk: Callable[..., Desk]) -> None:
@@ -358,24 +363,24 @@ def test_a_run_is_cancelled(desk: Callable[..., Desk]) -> None:
     seen = desk(HERE)
     expect(seen.tool("Cancel")).to_be_disabled()
     seen.tool("Run").click()
-    expect(seen.board.get_by_role("button", name="1 running")).to_be_visible()
+    expect(seen.board.get_by_role("button", name="1 running")).to_be_visible(timeout=WAIT)
     expect(seen.tool("Run")).to_be_disabled()
     seen.tool("Cancel").click()
-    expect(seen.board.get_by_role("button", name=re.compile("cancelled"))).to_be_visible()
-    expect(seen.tool("Cancel")).to_be_disabled()
+    expect(seen.board.get_by_role("button", name=re.compile("cancelled"))).to_be_visible(timeout=WAIT)
+    expect(seen.tool("Cancel")).to_be_disabled(timeout=WAIT)
 
 
 def test_the_log_of_a_clicked_job_follows_what_it_writes_with_its_outputs_beside(desk: Callable[..., Desk], go: Path) -> None:
     seen = desk(HERE)
     seen.tool("Run").click()
-    expect(seen.board.get_by_role("button", name="1 running")).to_be_visible()
+    expect(seen.board.get_by_role("button", name="1 running")).to_be_visible(timeout=WAIT)
     seen.click("train")
     drawer = seen.board.get_by_role("region", name="Log of train")
     log = drawer.get_by_role("region", name="Log: standard output")
     expect(log).to_have_text("begun\n")
     go.touch()
-    expect(log).to_have_text("begun\nended\n")
-    expect(drawer.get_by_role("complementary")).to_contain_text(re.compile(r"model\.bin\s*8 B"))
+    expect(log).to_have_text("begun\nended\n", timeout=WAIT)
+    expect(drawer.get_by_role("complementary")).to_contain_text(re.compile(r"model\.bin\s*8 B"), timeout=WAIT)
     seen.page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
 
@@ -418,3 +423,108 @@ def test_connect_mode_is_a_switch_with_the_kind_of_the_next_edge(desk: Callable[
     seen.mouse.move(*seen.spot("check"), steps=3)
     seen.mouse.up()
     holds(lambda: "fetch:any" in map(str, seen.workflow["check"].after), "the edge is in the file")
+
+
+def test_a_selected_edge_is_deleted_by_key(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    seen.mouse.click(*seen.middle("split", "train"))
+    holds(lambda: seen.ask("return cy.edges(':selected').length") == 1, "the edge is selected")
+    seen.page.keyboard.press("Delete")
+    holds(lambda: seen.workflow["train"].after == (), "the edge goes")
+    assert len(seen.workflow.jobs) == 6
+
+
+def test_what_was_open_goes_with_the_canvas(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    seen.mouse.move(*seen.spot("split"))
+    expect(seen.page.get_by_role("tooltip")).to_be_visible()
+    seen.click("split", button="right")
+    expect(seen.page.get_by_role("menu")).to_be_visible()
+    seen.book.run(1)
+    expect(seen.page.get_by_role("menu")).to_have_count(0)
+    expect(seen.page.get_by_role("tooltip")).to_have_count(0)
+    expect(seen.tool("Add job")).to_be_visible()
+
+
+def test_a_sweep_is_edited_in_the_form_as_values_with_commas(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    form = seen.form("tune")
+    expect(form.get_by_label("Sweep: lr")).to_have_value("0.1, 0.01")
+    form.get_by_label("Sweep: lr").fill('1e-3, adam, "2"')
+    form.get_by_label("Sweep: lr").press("Control+Enter")
+    expect(form.get_by_role("alert")).to_have_text("Saved")
+    assert seen.workflow["tune"].sweep["lr"] == (0.001, "adam", "2")
+
+
+def test_the_first_job_is_added_where_the_pointer_is(notebook: Open) -> None:
+    book = notebook("%load_ext hybridnb", "%workflow")
+    book.run(0, 1)
+    board = book.card(1).locator(".hnb-Canvas")
+    expect(board.get_by_text("No jobs yet")).to_be_visible()
+    board.locator(".hnb-Canvas-stage").click(button="right", position={"x": 200, "y": 150})
+    book.page.get_by_role("menuitem", name="Add a job here …").click()
+    dialog = board.get_by_role("dialog", name="Add a job")
+    dialog.get_by_label("Name").fill("first")
+    dialog.get_by_label("Script").fill("echo begun")
+    dialog.get_by_label("Script").press("Control+Enter")
+    expect(board.get_by_text("No jobs yet")).to_be_hidden()
+    workflow = definition.load(book.path.with_suffix(".yaml"))
+    assert workflow["first"].script == "echo begun"
+    assert "first" in workflow.layout
+
+
+def test_a_form_of_a_sweep_says_nothing_of_its_end_while_its_jobs_are_shown(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    seen.choose("tune", "Expand to 2 jobs")
+    holds(lambda: "tune-lr=0.1" in seen.names(), "its jobs are shown")
+    seen.click("tune-lr=0.1", times=2)
+    form = seen.board.get_by_role("region", name="Job tune", exact=True)
+    expect(form.get_by_label("Sweep: lr")).to_have_value("0.1, 0.01")
+    whole = seen.file.read_text()
+    seen.file.write_text(whole + "  more:\n    script: echo more\n")
+    holds(lambda: "more" in seen.names(), "the canvas follows the file")
+    expect(form.get_by_role("alert")).to_have_count(0)
+    seen.file.write_text(whole.replace("  tune:\n", "  tuned:\n"))
+    expect(form.get_by_role("alert")).to_have_text("'tune' is not in the workflow any more.")
+    seen.file.write_text(whole)
+    expect(form.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_form_that_is_closed_while_it_saves_is_saved(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    form = seen.form("fetch")
+    form.get_by_label("Script").fill("echo other")
+    form.get_by_label("Script").press("Control+Enter")
+    seen.page.keyboard.press("Escape")
+    expect(form).to_be_hidden()
+    holds(lambda: seen.workflow["fetch"].script == "echo other", "it is saved")
+    expect(seen.board.get_by_text("Unsaved changes of 'fetch' are kept")).to_be_hidden()
+    expect(seen.form("fetch").get_by_role("button", name="Save")).to_be_disabled()
+
+
+def test_a_page_that_is_left_is_drawn_for_no_more(notebook: Open) -> None:
+    talks = "print(len(get_ipython().magics_manager.registry['Hybridnb'].session.talks), 'talks')"
+    book = notebook("%load_ext hybridnb", "%workflow", talks)
+    book.run(0, 1)
+    expect(book.card(1).locator(".hnb-Canvas")).to_be_visible()
+    for _ in range(2):
+        book.save()
+        book.reload()
+        expect(book.card(1).locator(".hnb-Canvas")).to_be_visible(timeout=WAIT)
+    book.run(2)
+    expect(book.output(2)).to_contain_text("1 talks")
+
+
+def test_a_command_of_several_lines_is_as_it_was_after_another_field_is_saved_and_can_be_edited(desk: Callable[..., Desk]) -> None:
+    seen = desk('jobs:\n  a:\n    exec: [bash, -c, "echo one\\n echo two "]\n')
+    form = seen.form("a")
+    command = ("bash", "-c", "echo one\n echo two ")
+    form.get_by_text("Retries and environment").click()
+    form.get_by_label("Retries").fill("2")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_role("alert")).to_have_text("Saved")
+    assert (seen.workflow["a"].exec, seen.workflow["a"].retries) == (command, 2)
+    words = form.get_by_label("Command")
+    words.fill(words.input_value().replace("bash", "sh"))
+    words.press("Control+Enter")
+    holds(lambda: seen.workflow["a"].exec == ("sh", *command[1:]), "one word is another")

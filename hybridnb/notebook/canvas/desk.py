@@ -62,7 +62,8 @@ class Desk:
             with reading.store() if reading else nullcontext() as opened:
                 run = opened.run if opened else None
                 told, states = self._told(run, picture), codes(picture, run)
-            notes = [self._note, problem, trouble, *(self._held_up(reading) if reading else ())]
+            noted = self._note if told["run"] and not told["ended"] else ""  # it is about the run that went on then
+            notes = [noted, problem, trouble, *(self._held_up(reading) if reading else ())]
             note = "; ".join(dict.fromkeys(filter(None, notes)))
             return Scene(self._text, states, {**told, "note": note, "can": self._can(told, states, picture)})
 
@@ -193,6 +194,7 @@ class Desk:
         with self._editing:
             if not self.history.done:
                 raise CallError("there is nothing to undo")
+            _ = self.book.definition  # while it cannot be read nothing is undone, and nothing forgotten
             change = self.history.done.pop()
             note = self._again(change.back(), self.history.done, change)
             self.history.undone.append(change)
@@ -203,6 +205,7 @@ class Desk:
         with self._editing:
             if not self.history.undone:
                 raise CallError("there is nothing to make again")
+            _ = self.book.definition
             change = self.history.undone.pop()
             note = self._again(change, self.history.undone, change)
             self.history.done.append(change)

@@ -67,9 +67,13 @@ def rename(workflow: Workflow, old: str, new: str) -> Workflow:
 
 def move(workflow: Workflow, places: Mapping[str, Point], members: Mapping[str, Collection[str]]) -> Workflow:
     """Keep places in the file; that of a group is kept by its first job."""
-    keys = {name: next((job for job in workflow.jobs if job in members.get(name, (name,))), None) for name in places}
-    found = {key: places[name] for name, key in keys.items() if key}
+    keys = {name: _first(workflow, members[name]) if name in members else name for name in places}
+    found = {key: places[name] for name, key in keys.items() if key in workflow.jobs}
     return replace(workflow, layout={**workflow.layout, **{name: (float(round(x)), float(round(y))) for name, (x, y) in found.items()}})
+
+
+def _first(workflow: Workflow, names: Collection[str]) -> str:
+    return next((job for job in workflow.jobs if job in names), "")
 
 
 def tidy(workflow: Workflow) -> Workflow:
@@ -79,6 +83,8 @@ def tidy(workflow: Workflow) -> Workflow:
 
 def named(workflow: Workflow, word: str) -> list[str]:
     """Return the jobs that a name on the canvas means; raise NotFound, or CallError for one of a sweep."""
+    if not word:
+        raise CallError("a job has a name: say which one is meant")
     try:
         return sweep.members(workflow.jobs, word, of=f"workflow '{workflow.name}'")
     except NotFound:

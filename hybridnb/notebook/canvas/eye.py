@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -60,7 +61,10 @@ class Eye:
                     with self._lock:
                         if path in self._watched:
                             self._watched[path] = now, changed
-                    changed()
+                    try:
+                        changed()
+                    except Exception:
+                        logging.getLogger(__name__).exception("what is in %s cannot be shown", path)
 
 
 def _stamp(path: Path) -> Stamp:

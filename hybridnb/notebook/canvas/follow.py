@@ -21,21 +21,24 @@ _FEW = 5  # names that are told
 
 def follow(book: Book, before: Workflow, after: Workflow) -> str:
     """Hand an edit of the file over to the run of it that goes on; say what it does not follow, or ''."""
-    reading = book.latest
-    if reading is None or reading.ended or before.jobs == after.jobs:
+    if before.jobs == after.jobs:
         return ""
-    run, there = reading.run.id, dict(reading.run.jobs)
-    was, now = sweep.expand(before).jobs, sweep.expand(after).jobs
-    changed = {name for name in {**was, **now} if was.get(name) != now.get(name)}
+    told = "the newest run goes on as it was"
     try:
+        reading = book.latest
+        if reading is None or reading.ended:
+            return ""
+        run, there = reading.run.id, dict(reading.run.jobs)
+        told = f"run {run} goes on as it was"
+        was, now = sweep.expand(before).jobs, sweep.expand(after).jobs
         with closing(Client()) as client:
             if was and there.keys() >= was.keys():
                 kept = client.change(str(reading.folder), book.path)["kept"]
             else:
                 kept = list(_some(client, str(reading.folder), there, was, now))
     except HybridnbError as error:
-        return f"run {run} goes on as it was: {error}"
-    names = [name for name in kept if name in changed]
+        return f"{told}: {error}"
+    names = [name for name in kept if was.get(name) != now.get(name)]
     return f"run {run} goes on with {_listed(names)} as it was: too late to change" if names else ""
 
 

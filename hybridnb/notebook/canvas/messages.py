@@ -104,7 +104,7 @@ class Messages:
         if not words:
             return []
         workflow, reading = sweep.expand(self._book.definition), self._book.latest
-        chosen = [name for word in words for name in sweep.members(workflow.jobs, word, of=self._book.name)]
+        chosen = {name for word in words for name in sweep.members(workflow.jobs, word, of=self._book.name)}
         done = {name for name, state in reading.run.states.items() if state == "done"} if reading else set()
         above = graph.ancestors(workflow.parents(), chosen)
         return [name for name in workflow.jobs if name in chosen or (name in above and name not in done)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from ...drawing.blocks import Point
 from ...errors import CallError
+
+_FAR = 1e7  # pixels: no canvas is larger
 
 
 class Said:
@@ -32,12 +33,12 @@ class Said:
         return value if isinstance(value, str) else self._refuse(key, value)
 
     def texts(self, key: str) -> list[str]:
-        """Return some texts; none when nothing is said of them."""
+        """Return some names; none when nothing is said of them."""
         value = self._data.get(key) or []
-        return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else self._refuse(key, value)
+        return value if isinstance(value, list) and all(map(_is_name, value)) else self._refuse(key, value)
 
     def edges(self, key: str) -> list[tuple[str, str]]:
-        """Return pairs of texts."""
+        """Return pairs of names."""
         value = self._data.get(key) or []
         if not isinstance(value, list) or not all(map(_is_pair, value)):
             self._refuse(key, value)
@@ -71,13 +72,17 @@ class Said:
         raise CallError(f"the canvas asked for {self.do!r} with {key!r} as {value!r:.60}, which means nothing")
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""  # which would stand for all jobs that are in no group
+
+
 def _is_pair(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(end, str) for end in value)
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_name, value))
 
 
 def _point(value: object) -> Point | None:
     if not isinstance(value, list | tuple) or len(value) != 2:
         return None
     x, y = value
-    good = all(isinstance(n, int | float) and not isinstance(n, bool) and isfinite(n) for n in (x, y))
+    good = all(isinstance(n, int | float) and not isinstance(n, bool) and -_FAR < n < _FAR for n in (x, y))
     return (float(x), float(y)) if good else None

@@ -152,19 +152,21 @@ class Canvas(CytoscapeWidget):  # type: ignore[misc]  # ipycytoscape has no type
         if "do" not in content:
             super()._handle_custom_msg(content, buffers)
             return
-        said = Said(content)
-        answer: dict[str, Any] = {"ask": content.get("ask")}
+        said, ask = Said(content), content.get("ask")
+        answer: dict[str, Any] = {"ask": ask, "error": "the kernel was interrupted before it was done"}
         try:
-            answer.update(ok=True, **self._messages.answer(said))
+            answer = {"ask": ask, "ok": True, **self._messages.answer(said)}
         except HybridnbError as error:
             answer["error"] = str(error)
         except Exception as error:
             answer["error"] = f"this should not have happened: {type(error).__name__}: {error}"
             raise
         finally:
-            if self._messages.changes(said):
-                self.refresh()
-            self.send(answer)
+            try:
+                if self._messages.changes(said):
+                    self.refresh()
+            finally:
+                self.send(answer)
 
 
 def _session() -> Session:

@@ -56,6 +56,9 @@ export class Link {
       }
     });
     _context.iopubMessage.connect((_, message) => this._overhear(message));
+    const leave = () => this._leave();
+    window.addEventListener('pagehide', leave);
+    _context.disposed.connect(() => window.removeEventListener('pagehide', leave));
   }
 
   add(card: IHearer): void {
@@ -123,6 +126,15 @@ export class Link {
     } else {
       this._comm = comm;
       this._cards.forEach(card => this.watch(card));
+    }
+  }
+
+  /** The page is left: the kernel, which lives on, need not draw for it any more. */
+  private _leave(): void {
+    try {
+      this._comm?.close();
+    } catch {
+      // The kernel is gone, or cannot be reached.
     }
   }
 

@@ -107,7 +107,9 @@ export class Actions {
   }
 
   goes(job: string): boolean {
-    return this._board.told.can.includes('cancel') && GOING.includes(this._board.state(job));
+    const state = this._board.state(job);
+    const some = state === 'failed' && this._board.graph.node(job)?.shape === Shape.Stack; // the others may go on
+    return this._board.told.can.includes('cancel') && (some || GOING.includes(state));
   }
 
   endedBadly(job: string): boolean {

@@ -142,7 +142,9 @@ export class Drawer {
         this._list(Array.isArray(files) ? files : []);
       }
     } catch {
-      this._list([]); // why is said beside it, in place of the log
+      if (turn === this._turn) {
+        this._list([]); // why is said beside it, in place of the log
+      }
     }
     if (turn === this._turn) {
       this._timer = window.setTimeout(() => void this._look(turn), AGAIN);

@@ -1,8 +1,8 @@
 import { button, choice, make } from './dom';
 import { icon } from './icons';
-import { number, read, readAll, write, writeAll } from './values';
+import { number, read, readAll, readLine, write, writeAll, writeLine } from './values';
 
-/** A part of the form; its value is undefined where nothing is given. */
+/** A part of the form; its value is undefined where nothing is given, and as it came where nobody wrote anything. */
 export interface IField {
   readonly node: HTMLElement;
   readonly value: unknown;
@@ -14,11 +14,12 @@ export function line(label: string, value: unknown, hint = '', numeric = false):
   input.value = value === undefined || value === null ? '' : Array.isArray(value) ? value.join(' ') : String(value);
   input.placeholder = hint;
   input.spellcheck = false;
+  const first = input.value;
   return {
     node: labelled(label, input),
     get value() {
       const text = input.value.trim();
-      return text === '' ? undefined : numeric ? number(text) : text;
+      return input.value === first ? value ?? undefined : text === '' ? undefined : numeric ? number(text) : text;
     }
   };
 }
@@ -27,15 +28,16 @@ export function line(label: string, value: unknown, hint = '', numeric = false):
 export function lines(label: string, value: unknown, hint = ''): IField {
   const input = make('textarea', 'input mono');
   const given = Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)];
-  input.value = given.join('\n');
+  input.value = given.map(writeLine).join('\n');
   input.rows = Math.min(8, Math.max(2, given.length + 1));
   input.placeholder = hint;
   input.spellcheck = false;
+  const first = input.value;
   return {
     node: labelled(label, input),
     get value() {
-      const found = input.value.split('\n').map(text => text.trim()).filter(Boolean);
-      return found.length ? found : undefined;
+      const found = input.value.split('\n').map(text => text.trim()).filter(Boolean).map(readLine);
+      return input.value === first ? value ?? undefined : found.length ? found : undefined;
     }
   };
 }

@@ -16,6 +16,7 @@ export class Form {
   private readonly _drafts = new Map<string, Sheet>();
   private _sheet: Sheet | null = null;
   private _saving = false;
+  private _gone = false; // does it say that the job is not there any more?
   private _turn = 0;
 
   constructor(private readonly _board: IBoard, signal: AbortSignal) {
@@ -120,6 +121,7 @@ export class Form {
 
   /** Say something: an error unless it is good news. */
   private _say(text: string, good = false): void {
+    this._gone = false;
     this._says.textContent = text;
     this._says.classList.toggle('hnb-Chrome-good', good);
   }
@@ -139,9 +141,9 @@ export class Form {
         await this._board.ask({ do: 'rename', old: sheet.name, new: sheet.wished });
       }
       await this._reload(sheet, sheet.wished || sheet.name);
-      this._say('Saved', true);
+      this._drafts.get(sheet.name) === sheet ? this._forget(sheet) : this._say('Saved', true);
     } catch (error) {
-      this._say(words(error));
+      this._sheet === sheet ? this._say(words(error)) : this._board.emit('said', words(error));
     } finally {
       this._saving = false;
       this._update();
@@ -149,6 +151,13 @@ export class Form {
         this.node.focus({ preventScroll: true });
       }
     }
+  }
+
+  /** Keep what was closed while it was being saved no longer. */
+  private _forget(sheet: Sheet): void {
+    this._drafts.delete(sheet.name);
+    sheet.dispose();
+    this._board.emit('said', '');
   }
 
   private _drop(): void {
@@ -178,9 +187,16 @@ export class Form {
     if (!sheet || this._saving || !this.isOpen) {
       return;
     }
-    if (!this._board.graph.node(sheet.name)) {
+    const { graph } = this._board;
+    if (!graph.node(sheet.name) && !graph.groups.includes(sheet.name)) {
       this._say(`'${sheet.name}' is not in the workflow any more.`);
-    } else if (!sheet.changed && !this.node.contains(document.activeElement)) {
+      this._gone = true;
+      return;
+    }
+    if (this._gone) {
+      this._say(''); // it is there again
+    }
+    if (!sheet.changed && !this.node.contains(document.activeElement)) {
       const told = await this._ask(sheet.name).catch(() => null);
       if (told && this._sheet === sheet && !sheet.changed && JSON.stringify(told.job) !== JSON.stringify(sheet.told.job)) {
         await this._reload(sheet, sheet.name).catch(() => undefined);

@@ -51,7 +51,9 @@ export class Tooltip {
         this._timer = window.setTimeout(() => void this._ask(name), AGAIN);
       }
     } catch {
-      this.close(); // the job is gone, or the kernel: there is nothing to tell
+      if (this._job === name) {
+        this.close(); // the job is gone, or the kernel: there is nothing to tell
+      }
     }
   }
 

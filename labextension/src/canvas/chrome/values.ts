@@ -47,3 +47,14 @@ export function number(text: string): unknown {
   const bare = text.trim();
   return /^-?\d+(\.\d+)?$/.test(bare) ? Number(bare) : bare;
 }
+
+/** Write a text on a line of its own, in quotes if it would not be read as it is: with several lines, for instance. */
+export function writeLine(text: string): string {
+  return text !== '' && text === text.trim() && !/\n|\r|^"/.test(text) ? text : JSON.stringify(text);
+}
+
+/** Read what is written on a line. */
+export function readLine(text: string): string {
+  const told = text.startsWith('"') ? read(text) : text;
+  return typeof told === 'string' ? told : text;
+}
