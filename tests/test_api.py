@@ -174,6 +174,8 @@ def test_pictures_are_returned_and_written(folder: Path) -> None:
     run = made.run(here=True)
     assert "a is done" in run.svg("b.svg", label="{name} is {state}")
     with pytest.raises(CallError, match="cannot be written"):
+        made.svg(folder / "none" / "a.svg")
+    with pytest.raises(CallError, match=r"a picture is written as \.svg"):
         made.svg(folder)
     with pytest.raises(CallError, match="name"):
         run.svg(label="{nmae}")

@@ -452,7 +452,7 @@ def test_a_wrong_definition_is_exit_status_2_with_its_place(folder: Path, comman
         ["run"],
         ["log", "flow.yaml"],
         ["status", "\x1b[31mred"],
-        ["graph", "flow.yaml", "-o", "flow.png"],
+        ["graph", "flow.yaml", "-o", "flow.gif"],
         ["graph", "flow.yaml", "-o", "missing/flow.svg"],
         ["graph", "flow.yaml", "--label", "{name.__class__}"],
         ["dance"],
