@@ -58,26 +58,22 @@ def would_close(parents: Parents, parent: str, child: str) -> list[str] | None:
 
 def descendants(parents: Parents, names: Iterable[str]) -> set[str]:
     """Return everything below the names, without the names themselves unless one is below another."""
-    below = children(parents)
-    found: set[str] = set()
-    stack = list(names)
-    while stack:
-        for child in below[stack.pop()]:
-            if child not in found:
-                found.add(child)
-                stack.append(child)
-    return found
+    return _reached(children(parents), names)
 
 
 def ancestors(parents: Parents, names: Iterable[str]) -> set[str]:
     """Return everything above the names, without the names themselves unless one is above another."""
+    return _reached(parents, names)
+
+
+def _reached(ways: Parents, names: Iterable[str]) -> set[str]:
     found: set[str] = set()
     stack = list(names)
     while stack:
-        for parent in parents[stack.pop()]:
-            if parent not in found:
-                found.add(parent)
-                stack.append(parent)
+        for name in ways[stack.pop()]:
+            if name not in found:
+                found.add(name)
+                stack.append(name)
     return found
 
 

@@ -94,3 +94,10 @@ def test_a_chain_of_many_is_no_deep_recursion() -> None:
     path = graph.would_close(chain, "n19999", "n0")
     assert path is not None
     assert len(path) == 20_001
+
+
+def test_ancestors_are_all_above_but_not_the_names_themselves() -> None:
+    parents = {"a": [], "b": ["a"], "c": ["b"], "d": ["b"], "e": []}
+    assert graph.ancestors(parents, ["c", "d"]) == {"a", "b"}
+    assert graph.ancestors(parents, ["c", "b"]) == {"a", "b"}
+    assert graph.ancestors(parents, ["a", "e"]) == set()

@@ -128,6 +128,18 @@ def test_a_card_that_was_taken_off_the_screen_hears_no_more(browser: Browser, ke
     assert len(browser.heard) == before
 
 
+def test_a_page_that_was_left_is_drawn_for_no_more(browser: Browser, kernel: Kernel) -> None:
+    browser.shows("recorded", "run")
+    kernel.hang_up(browser.comm)
+    session = "get_ipython().magics_manager.registry['Hybridnb'].session"
+    kernel.until(lambda: kernel.run(f"len({session}.talks)").value == "0", "nobody is spoken to")
+    before = len(browser.heard)
+    other = Browser(kernel, job(), name="b")
+    other.say("run")
+    other.shows("running", "cancel", "log")
+    assert len(browser.heard) == before
+
+
 def test_the_kernel_opens_no_comm_itself(browser: Browser, kernel: Kernel) -> None:
     browser.shows("recorded", "run")
     assert [message for message in kernel.comms if message["header"]["msg_type"] == "comm_open"] == []

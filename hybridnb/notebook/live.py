@@ -75,7 +75,7 @@ class Live:
 
     # -- runs -----------------------------------------------------------------------------------------------------------
     def reading(self, folder: Path) -> Reading:
-        """Return what reads this run; one that goes on is followed from now on."""
+        """Return what reads this run: one for all who ask."""
         reading = self._readings.get(folder)
         if reading is None:
             reading = Reading(folder)

@@ -212,6 +212,10 @@ class Session:
         """Let everything go on without this kernel."""
         self.eye.close()
         self.live.close()
+        for book in self._books.values():
+            if book.canvas:
+                book.canvas.close()
+                book.canvas = None
 
 
 class _Heard(Client):

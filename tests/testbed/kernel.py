@@ -147,6 +147,10 @@ class Kernel:
         """Say something over a comm."""
         self._speak("comm_msg", {"comm_id": comm, "data": data})
 
+    def hang_up(self, comm: str) -> None:
+        """Close a comm, as a page does that is left."""
+        self._speak("comm_close", {"comm_id": comm, "data": {}})
+
     def heard(self, comm: str) -> list[dict[str, Any]]:
         """Return what the kernel said over a comm so far."""
         return [m["content"]["data"] for m in self.comms if m["content"]["comm_id"] == comm and m["header"]["msg_type"] == "comm_msg"]
