@@ -140,6 +140,14 @@ def test_a_page_that_was_left_is_drawn_for_no_more(browser: Browser, kernel: Ker
     assert len(browser.heard) == before
 
 
+def test_the_canvas_goes_with_the_extension(browser: Browser, kernel: Kernel) -> None:
+    workflow = Browser(kernel, {"file": "study.yaml", "job": None, "run": None}, comm=browser.comm, name="b")
+    model = workflow.until(lambda said: "canvas" in said, "a canvas")["canvas"]
+    kernel.run("%unload_ext hybridnb")
+    closed = [("comm_close", model)]
+    kernel.until(lambda: closed[0] in [(m["header"]["msg_type"], m["content"]["comm_id"]) for m in kernel.comms], "its end")
+
+
 def test_the_kernel_opens_no_comm_itself(browser: Browser, kernel: Kernel) -> None:
     browser.shows("recorded", "run")
     assert [message for message in kernel.comms if message["header"]["msg_type"] == "comm_open"] == []
