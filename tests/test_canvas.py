@@ -14,6 +14,7 @@ from testbed.kernel import Kernel
 from testbed.processes import until
 
 from hybridnb import Job, Run, Workflow, definition
+from hybridnb.drawing import routes
 from hybridnb.errors import CallError, Conflict, DefinitionError, HybridnbError, NotFound
 from hybridnb.notebook.book import Book
 from hybridnb.notebook.canvas.desk import Desk
@@ -69,7 +70,12 @@ class Window:
     @property
     def edges(self) -> set[tuple[str, str, int]]:
         names = list(self.nodes)
-        return {(names[source], names[target], kind) for source, target, kind in self.graph["edges"]}
+        return {(names[source], names[target], kind) for source, target, kind, *_ in self.graph["edges"]}
+
+    def way(self, source: str, target: str) -> list[float]:
+        """Where an edge passes between its ends."""
+        names = list(self.nodes)
+        return next(list(way) for a, b, _, *way in self.graph["edges"] if (names[a], names[b]) == (source, target))
 
     @property
     def states(self) -> dict[str, int]:
@@ -123,6 +129,25 @@ def test_the_canvas_and_the_svg_place_jobs_alike(window: Window) -> None:
     assert "fetch" in window.ask("svg")["svg"]
     window.ask("move", places={"tell": [400, 300]})
     assert definition.load(window.file).layout["tell"] == (400, 300)
+
+
+def test_a_long_edge_runs_on_the_canvas_as_in_the_svg_also_when_another_job_was_moved(window: Window) -> None:
+    for name, after in (("check", ["train"]), ("tell2", ["check", "fetch"])):
+        Workflow(window.file).add(name, exec="true", after=after)
+    parents = definition.load(window.file).parents()
+    around = [value for point in routes(parents)["fetch", "tell2"][1:-1] for value in point]
+    assert len(around) >= 4
+    assert window.way("fetch", "tell2") == pytest.approx(around, abs=0.1)
+    window.ask("move", places={"tell": [400, 300]})
+    assert window.way("fetch", "tell2") == pytest.approx(around, abs=0.1)
+    window.ask("move", places={"tell2": [900, 300]})
+    assert window.way("fetch", "tell2") == []
+
+
+def test_edges_of_many_jobs_are_told_without_their_bends(window: Window) -> None:
+    jobs = {f"j{i}": {"exec": "true", "after": [f"j{k}" for k in (i - 1, i - 3) if k >= 0]} for i in range(502)}
+    window.file.write_text(json.dumps({"name": "digits", "jobs": jobs}))
+    assert {len(edge) for edge in window.graph["edges"]} == {3}
 
 
 def test_a_sweep_is_one_node_which_can_be_expanded(swept: Window) -> None:
@@ -551,7 +576,9 @@ def test_a_run_of_some_jobs_does_not_get_the_others_by_an_edit(here: Path) -> No
     window = Window(here / "some.yaml")
     window.ask("run", jobs=["second"])
     window.ask("connect", source="second", target="other")
-    window.ask("edit", name="second", was={"exec": "touch second", "after": ["first"]}, job={"exec": "touch edited", "after": ["first"]})
+    window.ask(
+        "edit", name="second", was={"exec": "touch second", "after": ["first"]}, job={"exec": "touch edited", "after": ["first"]}
+    )
     until(lambda: jobs_of_run(window)["second"].exec == "touch edited", "its host let go of it")
     assert over(window).state == "done"
     assert Path("edited").exists()
@@ -693,7 +720,10 @@ class Browser:
     def __init__(self, kernel: Kernel, *, run: str | None = None, name: str = "a") -> None:
         self.kernel, self.name, self._asked = kernel, name, 0
         self.cards = kernel.comm(TARGET)
-        kernel.tell(self.cards, {"do": "watch", "id": name, "card": {"file": "study.yaml", "job": None, "run": run, "pinned": run is not None}})
+        kernel.tell(
+            self.cards,
+            {"do": "watch", "id": name, "card": {"file": "study.yaml", "job": None, "run": run, "pinned": run is not None}},
+        )
         kernel.until(lambda: any("data" in said for said in self.heard), "the card is told")
 
     @property

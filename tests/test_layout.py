@@ -156,6 +156,12 @@ def test_edges_of_moved_jobs_run_straight_from_side_to_side() -> None:
     assert [len(route) for route in lines.values()] == [2, 2, 2]
 
 
+def test_edges_of_jobs_that_are_kept_where_they_were_run_as_before_in_whole_pixels_too() -> None:
+    parents = {"a": [], "b": ["a"], "c": ["b"], "d": ["c", "a"]}
+    kept = {name: (float(round(x)), float(round(y))) for name, (x, y) in place(parents).items()}
+    assert routes(parents, fixed=kept)["a", "d"][1:-1] == routes(parents)["a", "d"][1:-1] != []
+
+
 def test_a_chain_is_one_level_line() -> None:
     assert len({y for _, y in place({"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}).values()}) == 1
 

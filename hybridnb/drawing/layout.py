@@ -43,10 +43,15 @@ def arrange(parents: Parents, *, fixed: Mapping[str, Point] | None = None) -> La
     paths = {}
     for name, names in above.items():
         for parent in names:
-            kept = places[parent] == free[parent] and places[name] == free[name]
+            kept = _near(places[parent], free[parent]) and _near(places[name], free[name])
             points = lead(settled[parent], settled[name], bends.get((parent, name), ())) if kept else []
             paths[parent, name] = [_side(places[parent], size, 1), *points, _side(places[name], size, -1)]
     return Layout(places, paths)
+
+
+def _near(one: Point, other: Point) -> bool:
+    """Is it the same place, but for the rounding that a file keeps?"""
+    return abs(one[0] - other[0]) <= 1 and abs(one[1] - other[1]) <= 1
 
 
 def _side(centre: Point, size: Size, way: int) -> Point:

@@ -89,7 +89,7 @@ def test_what_is_joined_already_is_refused_in_words_and_what_is_not_shows_a_prev
 
 
 def test_each_state_is_painted_in_its_colour_with_a_symbol(notebook: Open) -> None:
-    row = "nodes = [(f'job{i}', 220 * (i % 4), 70 * (i // 4)) for i in range(11)]; w = Board(nodes, []); w"
+    row = "nodes = [(f'job{i}', 220 * (i % 3), 70 * (i // 3)) for i in range(11)]; w = Board(nodes, []); w"
     seen = show(notebook, row, "w.states = bytes(range(11))")
     seen.book.run(3)
     holds(lambda: near(seen.colour("job6", DISC[0], -RIM), rgb(STYLES["done"].strong)), "done is painted")
@@ -131,6 +131,50 @@ def test_the_canvas_follows_the_theme(notebook: Open, screen: Screen) -> None:
     holds(lambda: near(seen.colour("prepare", 60, 19), rgb(STYLES["done"].tint)), "the box is light")
     screen.theme("JupyterLab Dark")
     holds(lambda: near(seen.colour("prepare", 60, 19), rgb(STYLES["done"].dark)), "the box is dark")
+
+
+def test_a_long_edge_goes_around_what_stands_in_between_until_one_of_its_ends_is_moved(notebook: Open) -> None:
+    seen = show(
+        notebook,
+        """
+nodes = [("a", 0, 0), ("b", 260, 0), ("c", 520, 0)]
+w = Board(nodes, [("a", "b"), ("b", "c"), ("a", "c", 0, 166, 70, 354, 70)]); w""",
+        "w.show([*nodes[:2], ('c', 520, 40)], [('a', 'b'), ('b', 'c'), ('a', 'c', 0, 166, -70, 354, -70)])",
+    )
+    middle = "return cy.getElementById('a\\nc').midpoint().y"
+    assert seen.ask(middle) == pytest.approx(70, abs=1)
+    seen.book.run(3)
+    holds(lambda: seen.ask(middle) == pytest.approx(-70, abs=1), "it goes the other way around")
+    seen.mouse.move(*seen.spot("c"))
+    seen.mouse.down()
+    seen.mouse.move(*seen.spot("c", 0, 60), steps=4)
+    seen.mouse.up()
+    assert 0 < seen.ask(middle) < 60
+
+
+def test_everything_is_in_view_until_a_person_looks_elsewhere(notebook: Open) -> None:
+    further = "nodes.append(('job%d' % len(nodes), 400 * len(nodes), 300 * len(nodes))); w.show(nodes, edges)"
+    seen = show(notebook, CHAIN, further)
+    there = "const box = cy.extent(); return cy.nodes().length === argument && cy.nodes().every(n => n.position('x') < box.x2 && n.position('y') < box.y2)"
+    seen.book.run(3)
+    holds(lambda: seen.ask(there, 5), "the new job is in view")
+    seen.ask("stage.parentElement.style.width = '500px'")
+    holds(lambda: seen.ask(f"if (cy.width() > 500) return false; {there}", 5), "all are in view in a narrower canvas")
+    seen.stage.scroll_into_view_if_needed()
+    seen.mouse.click(*seen.spot("prepare", 0, 60))
+    holds(lambda: not seen.ask("return cy.renderer().scrollingPage"), "the notebook stands still")
+    zoom = seen.ask("return cy.zoom()")
+    seen.mouse.wheel(0, -300)
+    holds(lambda: seen.ask("return cy.zoom()") > zoom, "the wheel zooms")
+    before = seen.ask("return [cy.zoom(), cy.pan()]")
+    seen.book.run(3)
+    holds(lambda: seen.ask("return cy.nodes().length === 6"), "another job is there")
+    assert seen.ask("return [cy.zoom(), cy.pan()]") == before
+
+
+def test_a_tall_graph_gets_a_taller_canvas(notebook: Open) -> None:
+    seen = show(notebook, "w = Board([(f'job{i}', 0, 64 * i) for i in range(12)], []); w")
+    holds(lambda: 600 < seen.ask("return stage.parentElement.offsetHeight") < 700, "the canvas has grown, to a limit")
 
 
 def test_a_new_graph_changes_only_what_differs(notebook: Open) -> None:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from ... import drawing, sweep
+from ...drawing import Layout
 from ...drawing.blocks import Point, room
 from ...drawing.stack import Stacked
 from ...model import Kind, Workflow
@@ -18,6 +19,7 @@ BOX = "host:"  # before a host in the name of its box: no job has a name with a 
 
 _KINDS = {kind: number for number, kind in enumerate(Kind)}
 _GAP = 56.0  # pixels between the boxes of two hosts
+_BENT = 500  # nodes; the edges of a larger picture are straight, see LIGHT of the browser's side
 
 
 class Shape(IntEnum):
@@ -43,10 +45,14 @@ class Picture:
 
     names: tuple[str, ...]
     index: Mapping[str, int]  # of jobs and stacks, not of boxes
-    places: Mapping[str, Point]
+    layout: Layout
     members: Mapping[str, tuple[str, ...]]  # of the stacks whose jobs are in the file
     body: Mapping[str, Any]  # as browsers are told
-    _arranged: tuple[Any, ...]  # what the places depend on
+    _arranged: tuple[Any, ...]  # what the layout depends on
+
+    @property
+    def places(self) -> Mapping[str, Point]:
+        return self.layout.places
 
     def text(self, serial: int, about: Mapping[str, Any]) -> str:
         """Write it for browsers."""
@@ -61,19 +67,24 @@ def draw(workflow: Workflow, choice: Choice, last: Picture | None = None) -> Pic
     homes = {name: job.host for name, job in jobs.items()} if choice.by_host else {}
     known = shown.workflow.layout if not choice.by_host else {}
     depends = (shown.workflow.parents(), {**choice.aside, **known}, homes)
-    places = last.places if last and last._arranged == depends else _places(*depends)  # noqa: SLF001
+    layout = last.layout if last and last._arranged == depends else _arrange(*depends)  # noqa: SLF001
     boxes = [f"{BOX}{host}" for host in hosts] if choice.by_host else []
     first = len(boxes)
     index = {name: first + number for number, name in enumerate(jobs)}
     nodes: list[list[Any]] = [[box, 0, 0, Shape.HOST, number, 0, -1, box[len(BOX) :]] for number, box in enumerate(boxes)]
     for name, job in jobs.items():
-        (x, y), many = places[name], shown.sizes.get(name, 1)
+        (x, y), many = layout.places[name], shown.sizes.get(name, 1)
         host = hosts.index(job.host)
         shape = Shape.STACK if name in shown.sizes else Shape.JOB
         nodes.append([name, round(x, 1), round(y, 1), shape, host, many, host if boxes else -1, name])
-    edges = [[index[d.job], index[name], _KINDS[d.kind]] for name, job in jobs.items() for d in job.after]
+    routes = layout.routes if len(nodes) <= _BENT else {}
+    edges = [
+        [index[d.job], index[name], _KINDS[d.kind], *_bends(routes.get((d.job, name), []))]
+        for name, job in jobs.items()
+        for d in job.after
+    ]
     body = {"nodes": nodes, "edges": edges, "hosts": hosts, "groups": groups(workflow)}
-    return Picture((*boxes, *jobs), index, places, shown.members, body, depends)
+    return Picture((*boxes, *jobs), index, layout, shown.members, body, depends)
 
 
 def groups(workflow: Workflow) -> list[str]:
@@ -95,10 +106,16 @@ def _shown(workflow: Workflow, expanded: frozenset[str]) -> Stacked:
     return shown._replace(sizes={**shown.sizes, **{name: many for name, many in folded.items() if many > 1}})
 
 
-def _places(parents: Mapping[str, tuple[str, ...]], fixed: Mapping[str, Point], homes: Mapping[str, str]) -> dict[str, Point]:
+def _bends(route: list[Point]) -> list[float]:
+    """Return x and y of each point between the ends of an edge, one after the other."""
+    return [round(value, 1) for point in route[1:-1] for value in point]
+
+
+def _arrange(parents: Mapping[str, tuple[str, ...]], fixed: Mapping[str, Point], homes: Mapping[str, str]) -> Layout:
     if not homes:
-        return drawing.place(parents, fixed=fixed)
-    return {**_lanes(drawing.place(parents), homes), **{name: place for name, place in fixed.items() if name in parents}}
+        return drawing.arrange(parents, fixed=fixed)
+    lanes = _lanes(drawing.arrange(parents).places, homes)
+    return Layout({**lanes, **{name: place for name, place in fixed.items() if name in parents}}, {})
 
 
 def _lanes(places: Mapping[str, Point], homes: Mapping[str, str]) -> dict[str, Point]:

@@ -14,6 +14,7 @@ import { around, boxFor, LIGHT, readPaint, sheet } from './style';
 const CLOSEST = 1.1; // the zoom at which a small workflow is shown
 const FARTHEST = 0.01;
 const MARGIN = 28;
+const TALLEST = 640; // pixels that a canvas takes by itself; a person can pull it taller
 
 /** The canvas: cytoscape for edges, pointer and view, and above it the painter for jobs. */
 export class Board extends Events implements IBoard {
@@ -35,7 +36,9 @@ export class Board extends Events implements IBoard {
   private _hovered: string | null = null;
   private _refused: string | null = null;
   private _frame = 0;
-  private _fitted = false;
+  private _grown = false;
+  private _fitting = false;
+  private _auto = true; // everything is shown, until a person looks elsewhere
   private _selecting = false;
 
   constructor(
@@ -102,7 +105,9 @@ export class Board extends Events implements IBoard {
   }
 
   fit(): void {
+    this._auto = this._fitting = true;
     this._fit(this._elements.spots);
+    this._fitting = false;
   }
 
   zoomTo(...names: string[]): void {
@@ -137,6 +142,7 @@ export class Board extends Events implements IBoard {
     cy.on('cxttap taphold', event => this._context(event));
     cy.on('dbltap', 'node', event => this.emit('open', this._place(event)));
     cy.on('grab', () => this.emit('hover', null));
+    cy.on('viewport grab', () => void (this._auto &&= this._fitting));
     cy.on('drag', 'node', event => this._elements.follow(event.target as NodeSingular));
     cy.on('dragfree', 'node', event => this._moves.put(event.target as NodeSingular));
     for (const type of ['pointermove', 'pointerdown', 'wheel']) {
@@ -174,7 +180,7 @@ export class Board extends Events implements IBoard {
     }
     this._elements.show(this.graph, { box, light, kept: this._moves.pending });
     this.element.setAttribute('aria-label', `Workflow ${this.graph.title}: ${this.graph.size} jobs and stacks`);
-    if (!this._fitted || !before) {
+    if (this._auto && !this._showsAll()) {
       this._resize();
     }
     this._enliven();
@@ -208,13 +214,25 @@ export class Board extends Events implements IBoard {
   private _resize(): void {
     const { clientWidth, clientHeight } = this._stage;
     if (clientWidth && clientHeight) {
+      this._grow(clientWidth, clientHeight);
       this.cy.resize();
       this._painter.resize(clientWidth, clientHeight);
-      if (!this._fitted && this.graph.size) {
-        this._fitted = true;
+      if (this._auto) {
         this.fit();
       }
       this._paintNow();
+    }
+  }
+
+  /** Take more height at the beginning, where a graph could not be read otherwise. */
+  private _grow(wide: number, high: number): void {
+    if (!this._grown && this.graph.size) {
+      this._grown = true;
+      const { x1, y1, x2, y2 } = around(this._elements.spots, this._box);
+      const missing = (y2 - y1) * Math.min(1, (wide - 2 * MARGIN) / (x2 - x1)) + 2 * MARGIN - high;
+      if (missing > 0) { // by a word of ours, as ipywidgets takes an element's own height away
+        this.element.style.setProperty('--hnb-height', `${Math.min(TALLEST, this.element.offsetHeight + missing)}px`);
+      }
     }
   }
 
@@ -225,6 +243,12 @@ export class Board extends Events implements IBoard {
       const zoom = Math.min(CLOSEST, Math.max(FARTHEST, Math.min((wide - 2 * MARGIN) / (x2 - x1), (high - 2 * MARGIN) / (y2 - y1))));
       this.cy.viewport({ zoom, pan: { x: wide / 2 - (zoom * (x1 + x2)) / 2, y: high / 2 - (zoom * (y1 + y2)) / 2 } });
     }
+  }
+
+  private _showsAll(): boolean {
+    const { x1, y1, x2, y2 } = around(this._elements.spots, this._box);
+    const seen = this.cy.extent();
+    return seen.x1 <= x1 && seen.y1 <= y1 && x2 <= seen.x2 && y2 <= seen.y2;
   }
 
   private _schedule(): void {

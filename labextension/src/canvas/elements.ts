@@ -1,7 +1,7 @@
 import type { CollectionReturnValue, Core, EdgeSingular, ElementDefinition, NodeSingular, Position } from 'cytoscape';
 
-import { bend, rebend } from './bends';
-import { edgeId, type Graph } from './graph';
+import { bend, between, rebend } from './bends';
+import { edgeId, Graph } from './graph';
 import { Shape, type IEdge, type INode, type Kind } from './protocol';
 import type { IBox } from './style';
 
@@ -18,13 +18,15 @@ export class Elements {
   spots: Position[] = [];
   private _box: IBox | null = null;
   private _light = false;
+  private _graph = Graph.empty;
   private _live = new Set<string>();
 
   constructor(private readonly _cy: Core) {}
 
   show(graph: Graph, { box, light, kept }: IHow): void {
     const bent = !light && (this._light || box !== this._box);
-    [this._box, this._light] = [box, light];
+    const before = this._graph;
+    [this._box, this._light, this._graph] = [box, light, graph];
     const cy = this._cy;
     cy.batch(() => {
       const wanted = new Set(graph.edges.map(({ source, target }) => edgeId(source, target)));
@@ -37,8 +39,8 @@ export class Elements {
       cy.add(added);
     });
     this.spots = graph.nodes.map(node => cy.getElementById(node.name)[0]?.position() ?? { x: node.x, y: node.y });
-    if (bent) {
-      cy.batch(() => cy.edges().forEach(edge => this._bend(edge)));
+    if (!light) {
+      cy.batch(() => cy.edges().forEach(edge => void ((bent || !sameWay(edge, before, graph)) && this._bend(edge))));
     }
   }
 
@@ -118,7 +120,7 @@ export class Elements {
     }
   }
 
-  private _edge({ source, target, kind }: IEdge, graph: Graph, added: ElementDefinition[]): void {
+  private _edge({ source, target, kind, by }: IEdge, graph: Graph, added: ElementDefinition[]): void {
     const id = edgeId(source, target);
     const here = this._cy.getElementById(id);
     if (here.nonempty()) {
@@ -129,12 +131,28 @@ export class Elements {
     }
     const [from, to] = [graph.node(source), graph.node(target)];
     if (from && to) {
-      const bent = this._light ? {} : bend(to.x - from.x - (this._box?.width ?? 0), to.y - from.y);
+      const bent = this._light ? {} : bend(between(from, to, this._box?.width ?? 0, by));
       added.push({ group: 'edges', data: { id, source, target, kind, ...bent } });
     }
   }
 
   private _bend(edge: EdgeSingular): void {
-    rebend(edge, this._box?.width ?? 0);
+    rebend(edge, this._box?.width ?? 0, this._stands(edge.source()) && this._stands(edge.target()) ? way(edge, this._graph) : []);
   }
+
+  /** Is a job where the graph says? */
+  private _stands(node: NodeSingular): boolean {
+    const told = this._graph.node(node.id());
+    const { x, y } = node.position();
+    return told !== undefined && Math.abs(told.x - x) <= 0.5 && Math.abs(told.y - y) <= 0.5;
+  }
+}
+
+function way(edge: EdgeSingular, graph: Graph): readonly Position[] {
+  return graph.edge(edge.source().id(), edge.target().id())?.by ?? [];
+}
+
+function sameWay(edge: EdgeSingular, before: Graph, now: Graph): boolean {
+  const [old, by] = [way(edge, before), way(edge, now)];
+  return old.length === by.length && old.every(({ x, y }, i) => x === by[i]?.x && y === by[i]?.y);
 }

@@ -1,3 +1,5 @@
+import type { Position } from 'cytoscape';
+
 import { KINDS, Shape, type IEdge, type IGraph, type INode } from './protocol';
 
 /** A workflow as the kernel told it: nodes in its order, and the ways between them. */
@@ -112,7 +114,11 @@ function node(row: unknown[], index: number, hosts: readonly string[]): INode {
   };
 }
 
-function edge([from, to, kind]: unknown[], nodes: readonly INode[]): IEdge[] {
+function edge([from, to, kind, ...by]: unknown[], nodes: readonly INode[]): IEdge[] {
   const [source, target] = [nodes[Number(from)], nodes[Number(to)]];
-  return source && target ? [{ source: source.name, target: target.name, kind: KINDS[Number(kind)] ?? 'ok' }] : [];
+  return source && target ? [{ source: source.name, target: target.name, kind: KINDS[Number(kind)] ?? 'ok', by: points(by) }] : [];
+}
+
+function points(numbers: readonly unknown[]): Position[] {
+  return Array.from({ length: numbers.length >> 1 }, (_, i) => ({ x: Number(numbers[2 * i]), y: Number(numbers[2 * i + 1]) }));
 }

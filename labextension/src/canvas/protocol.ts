@@ -1,4 +1,4 @@
-import type { Core } from 'cytoscape';
+import type { Core, Position } from 'cytoscape';
 
 /** What a node stands for. */
 export enum Shape {
@@ -49,6 +49,8 @@ export interface IEdge {
   readonly source: string;
   readonly target: string;
   readonly kind: Kind;
+  /** Where it passes on its way, as long as its ends stand where the graph says. */
+  readonly by: readonly Position[];
 }
 
 /** The workflow as the kernel told it, read from `graph_json`. */
