@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from .errors import DefinitionError, Problem
 
 DEPTH = 100  # levels of nesting; far beyond what a person reads, far below what Python's stack bears
+_DEEP = f"nested deeper than {DEPTH} levels"
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _EXPONENT = re.compile(r"[-+]?(\d+|\d+\.\d*|\.\d+)[eE][-+]?\d+")  # a float to everybody but YAML 1.1
@@ -124,7 +125,7 @@ def _build(loader: Any, file: str) -> tuple[Node | None, list[Problem]]:
             stack[-1].nodes.append(branch)
             stack.append(branch)
             if len(stack) > DEPTH:
-                raise DefinitionError([problem(f"nested deeper than {DEPTH} levels", event.start_mark, file)])
+                raise DefinitionError([problem(_DEEP, event.start_mark, file)])
         elif kind in ends:
             stack.pop().end = event.end_mark
             continue
@@ -159,6 +160,8 @@ def _tag(tag: str) -> str:
 def _syntax(error: Any, file: str) -> Problem:
     """Say a parser's complaint in plain words, and where what it was reading began."""
     place = error.problem_mark or error.context_mark or NOWHERE
+    if error.problem == "exceeded maximum nesting depth":  # libyaml's own limit, from 0.2.6 on, met while it reads ahead of our count
+        return problem(_DEEP, place, file)
     says = _SAYS.get(error.problem, error.problem)
     begun = error.context_mark
     since = f" ({error.context}, which began in line {begun.line + 1})" if begun and begun.line != place.line else ""
@@ -208,7 +211,7 @@ def _meaning(text: str) -> tuple[str, str]:
 def of(value: Any, *, depth: int = DEPTH) -> Node:
     """Turn plain data (as JSON has it) into nodes without places; raise DefinitionError on anything else."""
     if depth == 0:
-        raise DefinitionError([f"nested deeper than {DEPTH} levels"])
+        raise DefinitionError([_DEEP])
     if isinstance(value, str):
         return Scalar(value, '"')
     if isinstance(value, Mapping):
