@@ -31,11 +31,9 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({process.find()!r})"
 
-    def run(
-        self, file: Path, *, new: bool = False, jobs: Iterable[str] = (), start: str | None = None, failed: bool = False
-    ) -> dict[str, Any]:
-        """Run a workflow's file, or follow its newest run that has not ended; see launch.launch."""
-        chosen = {"new": new, "jobs": list(jobs), "start": start, "failed": failed}
+    def run(self, file: Path, *, jobs: Iterable[str] = (), start: str | None = None, **how: bool) -> dict[str, Any]:
+        """Run a workflow's file, or follow its newest run that has not ended: `new`, `failed`, `whole`; see launch.launch."""
+        chosen = {"jobs": list(jobs), "start": start, **how}
         return cast(dict[str, Any], wire.once("/runs", {"file": os.path.abspath(file), **chosen, **_variables()}))
 
     def runs(self) -> list[dict[str, Any]]:
@@ -182,14 +180,12 @@ class Here:
     def __repr__(self) -> str:
         return f"Here({self._engine!r})"
 
-    def run(
-        self, file: Path, *, new: bool = False, jobs: Iterable[str] = (), start: str | None = None, failed: bool = False
-    ) -> dict[str, Any]:
+    def run(self, file: Path, *, jobs: Iterable[str] = (), start: str | None = None, **how: bool) -> dict[str, Any]:
         """See Client.run."""
         from . import environment, launch
 
-        variables = environment.capture()
-        return launch.launch(self._engine, file, variables=variables, new=new, jobs=list(jobs), start=start, failed=failed)
+        chosen: dict[str, Any] = {"jobs": list(jobs), "start": start, **how}
+        return launch.launch(self._engine, file, variables=environment.capture(), **chosen)
 
     def runs(self) -> list[dict[str, Any]]:
         """See Client.runs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +41,11 @@ def run(asked: argparse.Namespace) -> int:
 def _begun(made: dict[str, Any]) -> str:
     if not made["followed"]:
         return f"run {made['run']} has begun; look at it by 'hybridnb status {made['run']}'"
+    from . import show
+
     words = {"added": "added", "changed": "changed", "removed": "removed", "kept": "already started and kept"}
-    news = [f"{word}: {_names(made[key])}" for key, word in words.items() if made[key]]
+    news = [f"{word}: {show.several(made[key], FEW)}" for key, word in words.items() if made[key]]
     return "; ".join([f"following run {made['run']}", *news])
-
-
-def _names(names: Sequence[str]) -> str:
-    """List names, of many the first."""
-    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def _follow(client: Client | Here, made: dict[str, Any], asked: argparse.Namespace) -> int:
@@ -254,20 +251,24 @@ def service(asked: argparse.Namespace) -> int:
 # -- acting ---------------------------------------------------------------------------------------------------------------
 def cancel(asked: argparse.Namespace) -> int:
     """Stop a run, or some of its jobs."""
+    from . import show
+
     folder = find(asked.run)
     with connected() as client:
         told = client.cancel(str(folder), asked.job or None)
     nothing = f"nothing to stop: {'these jobs have' if asked.job else f'run {folder.name} has'} ended"
-    print(f"asked to stop: {_names(told)}" if told else nothing)
+    print(f"asked to stop: {show.several(told, FEW)}" if told else nothing)
     return OK
 
 
 def retry(asked: argparse.Namespace) -> int:
     """Try again what did not end well."""
+    from . import show
+
     folder = find(asked.run)
     with connected() as client:
         told = client.retry(str(folder), asked.job or None)
-    again = f"trying again: {_names(told)}; look at it by 'hybridnb status {folder.name}'"
+    again = f"trying again: {show.several(told, FEW)}; look at it by 'hybridnb status {folder.name}'"
     which = "all that is named" if asked.job else f"all of run {folder.name}"
     print(again if told else f"nothing to try again: {which} is done")
     return OK

@@ -18,6 +18,7 @@ from .run import Attempt, State
 from .store import Store
 
 _CHUNK = 1 << 20  # bytes of a log read at once
+_BEGUN = (State.RUNNING, State.CANCELLING, State.DONE)  # too late for a change
 _FAR = 64  # chunks: what is further ahead is scanned later, or, at the end, but for its last chunk never
 
 
@@ -305,6 +306,10 @@ class Execution:
             self.consider(again)
         return again
 
+    def begun_otherwise(self, workflow: Workflow) -> list[str]:
+        """Return the jobs that a definition has otherwise than they have begun here: `change` keeps them as they are."""
+        return [n for n, job in workflow.jobs.items() if n in self.run.jobs and self.run.states[n] in _BEGUN and self._differs(job)]
+
     def change(self, workflow: Workflow) -> dict[str, list[str]]:
         """Make the run follow a definition: what has not started is added, changed or removed.
 
@@ -314,13 +319,16 @@ class Execution:
         for name, job in workflow.jobs.items():
             if name not in self.run.jobs:
                 self._redefine(job, told["added"])
-            elif self._wanted(name) != job or self._script_changed(job):
+            elif self._differs(job):
                 self._alter(name, job, told, told["changed"])
         for name in [n for n in self.run.jobs if n not in workflow.jobs and self._wanted(n)]:
             self._alter(name, None, told, told["removed"])
         self._sort()
         self.consider(self.run.jobs)
         return told
+
+    def _differs(self, job: Job) -> bool:
+        return self._wanted(job.name) != job or self._script_changed(job)
 
     def _wanted(self, name: str) -> Job | None:
         """What the job is to be once its host has let go of it; None when it is to be removed."""
@@ -348,7 +356,7 @@ class Execution:
             self.store.note({"event": "changing", "job": name, "definition": _mapping(job)})
             self._withdraw(name)
             done.append(name)
-        elif state in (State.RUNNING, State.CANCELLING, State.DONE) or (job is None and state is not State.WAITING and last):
+        elif state in _BEGUN or (job is None and state is not State.WAITING and last):
             told["kept"].append(name)
         elif job is None:
             self.store.note({"event": "removed", "job": name})

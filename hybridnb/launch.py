@@ -11,7 +11,7 @@ from typing import Any
 
 from . import definition, environment, graph, store, sweep
 from .engine import Engine
-from .errors import CallError, DefinitionError, HostError, NotFound, Problem, RunBusy, StoreError
+from .errors import CallError, Conflict, DefinitionError, HostError, NotFound, Problem, RunBusy, StoreError
 from .execution import Execution
 from .hosts.host import Host
 from .model import Job, Kind, Workflow
@@ -30,15 +30,17 @@ def launch(
     jobs: Sequence[str] = (),
     start: str | None = None,
     failed: bool = False,
+    whole: bool = False,
     request: str = "",
     again: bool = False,
 ) -> dict[str, Any]:
     """Run a workflow's file: go on with its newest run if that has not ended, else, or if `new`, start another.
 
     Sweeps become the jobs that they stand for; where jobs are named, the name of a sweep or a group means all of it.
-    Only `jobs`, or `start` and all below it, or what has `failed` in the last run, if that is asked for. A `request` that is made
-    `again`, because its answer got lost, starts nothing twice. Returns {"run", "folder", "followed", "added", "changed", "removed",
-    "kept"}. Raises DefinitionError, NotFound for an unknown job, RunBusy when another process moves the run, StoreError.
+    Only `jobs`, or `start` and all below it, or what has `failed` when it was run last, if that is asked for. With `whole` a run that
+    has begun one of these otherwise than the file says now is not gone on with. A `request` that is made `again`, because its answer got
+    lost, starts nothing twice. Returns {"run", "folder", "followed", "added", "changed", "removed", "kept"}. Raises DefinitionError,
+    NotFound for an unknown job, Conflict when the run is not as a `whole` wants it, RunBusy when another process moves it, StoreError.
     """
     file = file.absolute()
     _writable("the path of the workflow", str(file))
@@ -49,13 +51,17 @@ def launch(
         return _resumed(engine, made, variables)
     last = store.latest(file)
     going = None if new else _going(engine, last)
-    chosen = _chosen(workflow, going.run if going else _past(last, failed=failed), jobs=jobs, start=start, failed=failed)
+    before = _before(file, going.run if going else None, workflow) if failed else None
+    chosen = _chosen(workflow, before, jobs=jobs, start=start, failed=failed)
     if going is None:
         selected = workflow if chosen is None else workflow.only(chosen)
         made = engine.create(selected, file, variables=variables, request=request).folder
         return _answer(made, followed=False, told={"added": list(selected.jobs)})
+    wanted = workflow if chosen is None else _merged(going.run, workflow, chosen)
+    if whole and (begun := going.begun_otherwise(wanted)):
+        raise Conflict(_otherwise(going.run, begun))
     going.store.note({"event": "asked", "request": request})
-    told = going.change(workflow if chosen is None else _merged(going.run, workflow, chosen))
+    told = going.change(wanted)
     if failed and (bad := [n for n in chosen or () if n in going.run.states and going.run.states[n].final]):
         going.retry(bad)
     going.store.commit(sync=True)
@@ -226,11 +232,18 @@ def _answer(folder: Path, *, followed: bool, told: Told) -> dict[str, Any]:
 
 
 # -- which jobs -----------------------------------------------------------------------------------------------------------
-def _past(last: Path | None, *, failed: bool) -> Run | None:
-    return Store.open(last).run if failed and last else None
+def _before(file: Path, going: Run | None, workflow: Workflow) -> dict[str, State] | None:
+    """Return how each job stands in the newest run in which it is; None when there was no run."""
+    states = dict(going.states) if going else {}
+    folders = store.newest(file)
+    for folder in folders:
+        if states.keys() >= workflow.jobs.keys():
+            break
+        states = {**Store.open(folder).run.states, **states}
+    return states if folders else None
 
 
-def _chosen(workflow: Workflow, before: Run | None, *, jobs: Sequence[str], start: str | None, failed: bool) -> set[str] | None:
+def _chosen(workflow: Workflow, before: Mapping[str, State] | None, *, jobs: Sequence[str], start: str | None, failed: bool) -> set[str] | None:
     """Return the jobs that are meant; None means all."""
     if sum(map(bool, (jobs, start, failed))) > 1:
         raise CallError("--job, --from and --failed each choose the jobs; give one of them")
@@ -254,18 +267,18 @@ def _missed(run: Run, words: Iterable[str]) -> Iterator[str]:
                 yield name
 
 
-def _failed(workflow: Workflow, before: Run | None) -> set[str]:
+def _failed(workflow: Workflow, before: Mapping[str, State] | None) -> set[str]:
     """Return what did not end well before, what is new since, and what was skipped below these."""
     if before is None:
         raise CallError(f"workflow '{workflow.name}' has not been run yet; run it without --failed")
     chosen: set[str] = set()
     for name in graph.order(workflow.parents()):
-        state, job = before.states.get(name), workflow[name]
+        state, job = before.get(name), workflow[name]
         if state is not State.DONE and (state is not State.SKIPPED or _can_follow(job, chosen)):
             chosen.add(name)
     if not chosen:
         raise CallError(
-            f"nothing to do: all {len(workflow.jobs)} jobs of run {before.id} are done, or were skipped as they should be"
+            f"nothing to do: all {len(workflow.jobs)} jobs of workflow '{workflow.name}' are done, or were skipped as they should be"
         )
     return chosen
 
@@ -274,6 +287,12 @@ def _can_follow(job: Job, chosen: set[str]) -> bool:
     """Was the job skipped for a parent that is tried again, and for no other?"""
     below = any(d.job in chosen for d in job.after)
     return below and not any(d.kind is Kind.FAILED and d.job not in chosen for d in job.after)
+
+
+def _otherwise(run: Run, names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    told = f"run {run.id} goes on, and has begun '{names[0]}'{more} as it was before it was changed"
+    return f"{told}. Wait for its end and run again, or begin another run by --new (new=True)"
 
 
 def _merged(run: Run, workflow: Workflow, chosen: set[str]) -> Workflow:

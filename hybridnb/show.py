@@ -149,6 +149,12 @@ def number(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
+def several(names: Sequence[str], most: int = 8) -> str:
+    """List names; of many the first, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def trouble(place: str, why: str) -> str:
     """Say what is wrong with a host or a run, which is named once."""
     return plain(why if why.startswith(f"host '{place}'") else f"{place}: {why}")

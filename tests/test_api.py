@@ -20,11 +20,12 @@ from typing import Any
 
 import pytest
 from IPython.lib.pretty import pretty
+from testbed.processes import until
 
 import hybridnb
 from hybridnb import Job, Run, State, Workflow, hosts, runs
 from hybridnb.api import Log, RunGroup, RunJob
-from hybridnb.errors import CallError, DefinitionError, NotFound, RunFailed, StoreError
+from hybridnb.errors import CallError, Conflict, DefinitionError, NotFound, RunFailed, StoreError
 from hybridnb.service import process
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +79,20 @@ def kill_service() -> int:
     os.kill(address.pid, signal.SIGKILL)
     process.wait_for_end(address, timeout=DEADLINE)
     return address.pid
+
+
+def test_a_run_that_goes_on_with_a_job_as_it_was_is_a_warning_and_to_wait_for_it_a_conflict(gate: Gate) -> None:
+    workflow = Workflow("late.yaml")
+    workflow.add("a", script="read x <gate")
+    run = workflow.run()
+    until(lambda: run["a"].state is State.RUNNING, "it runs")
+    workflow.add("a", script="echo otherwise")
+    with pytest.raises(Conflict, match="new=True"):
+        workflow.run(wait=True)
+    with pytest.warns(UserWarning, match=f"run {run.id} goes on with a as before the last change"):
+        assert workflow.run() == run
+    gate.open()
+    run.wait()
 
 
 @pytest.mark.parametrize("module", MODULES)

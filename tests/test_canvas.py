@@ -841,7 +841,11 @@ def test_an_edit_is_answered_and_in_the_file(study: Kernel) -> None:
 
 def test_a_browser_has_its_answer_also_when_what_is_to_be_shown_cannot_be_told(study: Kernel) -> None:
     browser = Browser(study)
-    study.run("import hybridnb\nhybridnb.Canvas('study').desk.facts = lambda: 1 / 0")
+    study.run(
+        "import hybridnb\n"
+        "def broken(): raise hybridnb.errors.StoreError('gone')\n"
+        "hybridnb.Canvas('study').desk.facts = broken"
+    )
     assert browser.ask("add", name="tell", exec="true")["ok"]
     assert "tell" in definition.load(study.folder / "study.yaml").jobs
 
@@ -853,6 +857,18 @@ def test_a_run_is_followed_to_its_end_with_few_bytes(study: Kernel) -> None:
     assert browser.state()["states"] == bytes([6, 6])
     graphs = [m for m in study.comms if "graph_json" in m["content"].get("data", {}).get("state", {})]
     assert len(graphs) == 1, "the graph is told once"
+
+
+def test_after_a_run_of_one_job_the_others_stay_as_they_were(study: Kernel) -> None:
+    browser = Browser(study)
+    browser.ask("run")
+    browser.until(lambda state: state["told"]["ended"], "the run ends")
+    first = browser.state()["told"]["run"]
+    name = json.loads(browser.state()["graph_json"])["nodes"][0][0]
+    browser.ask("run", jobs=[name])
+    browser.until(lambda state: state["told"]["run"] != first and state["told"]["ended"], "one job is run again")
+    assert browser.state()["states"] == bytes([6, 6])
+    assert browser.state()["told"]["counts"] == {"done": 2}
 
 
 def test_a_run_from_elsewhere_appears(study: Kernel) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from hybridnb import environment, launch, store, view
 from hybridnb.engine import Engine
-from hybridnb.errors import CallError, DefinitionError, NotFound, RunBusy
+from hybridnb.errors import CallError, Conflict, DefinitionError, NotFound, RunBusy
 from hybridnb.run import State
 
 DEADLINE = 60.0  # seconds
@@ -117,13 +117,32 @@ def test_failed_runs_what_did_not_end_well_with_what_was_skipped_for_it(engine: 
     assert states(engine, run(engine, file, failed=True)) == {"b": "done", "c": "done", "e": "done"}
 
 
+def test_failed_leaves_alone_what_an_earlier_run_has_done(engine: Engine, tmp_path: Path) -> None:
+    file = write(tmp_path, a="test -e ok", b="echo b", c="a | echo c")
+    assert states(engine, run(engine, file)) == {"a": "failed", "b": "done", "c": "skipped"}
+    assert states(engine, run(engine, file, jobs=["b"])) == {"b": "done"}
+    (tmp_path / "ok").touch()
+    assert states(engine, run(engine, file, failed=True)) == {"a": "done", "c": "done"}
+    with pytest.raises(CallError, match="nothing to do"):
+        run(engine, file, failed=True)
+
+
+def test_a_run_that_has_begun_a_job_otherwise_is_not_gone_on_with_as_a_whole(engine: Engine, tmp_path: Path, gate: int) -> None:
+    first = run(engine, write(tmp_path, a="read x <gate", b="a | echo old"))
+    until(engine, first, "a", State.RUNNING)
+    changed = write(tmp_path, a="echo changed", b="a | echo new")
+    with pytest.raises(Conflict, match=f"run {first['run']} goes on, and has begun 'a' as it was .* another run by --new"):
+        run(engine, changed, whole=True)
+    assert view.status(store.Store.open(Path(first["folder"])))["jobs"]["b"]["state"] != "done"
+    assert run(engine, changed, jobs=["b"], whole=True)["changed"] == ["b"], "which is not begun, and was not changed before"
+
+
 def test_failed_with_nothing_to_do_says_so(engine: Engine, tmp_path: Path) -> None:
     file = write(tmp_path, a="echo a")
     with pytest.raises(CallError, match="has not been run yet"):
         run(engine, file, failed=True)
-    made = run(engine, file)
-    states(engine, made)
-    with pytest.raises(CallError, match=f"nothing to do: all 1 jobs of run {made['run']} are done"):
+    states(engine, run(engine, file))
+    with pytest.raises(CallError, match="nothing to do: all 1 jobs of workflow 'w' are done"):
         run(engine, file, failed=True)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testbed.kernel import Kernel
+from testbed.notebook import Notebook
 from testbed.processes import until
 
 from hybridnb.journal import line, parse
@@ -45,6 +46,19 @@ def kill_service() -> None:
 
 def state_of(kernel: Kernel, job: str) -> str:
     return kernel.run(f"r = %workflow status\nstr(r['{job}'].state)").value.strip("'")
+
+
+def test_a_notebook_that_was_renamed_is_told_where_its_workflow_is(kernels: Callable[..., Kernel], jupyter: Path) -> None:
+    Notebook(jupyter / "study one.ipynb", "%%job local first --wait\ntrue").save()
+    kernels("study one.ipynb").run("%%job local first --wait\ntrue", "c1")
+    (jupyter / "study one.ipynb").rename(jupyter / "other.ipynb")
+    kernel = kernels("other.ipynb", load=False)
+    told = kernel.run("%load_ext hybridnb").text
+    assert "other.yaml is not there, but study one.yaml has jobs of this notebook's cells" in told
+    assert "%workflow open 'study one.yaml'" in told
+    assert "1 done" in kernel.run("%workflow open 'study one.yaml'").card.text
+    shutil.copy("other.ipynb", "study one.ipynb")
+    assert "is not there" not in kernels("other.ipynb", load=False).run("%load_ext hybridnb").text, "a copy is another notebook"
 
 
 def test_after_kernel_and_service_were_killed_a_notebook_tells_what_went_on_and_follows_it(

@@ -77,6 +77,99 @@ def test_run_in_a_cell_tries_what_failed_above_its_job_again_in_the_run_that_goe
     go(kernel)
 
 
+def test_a_cell_that_waits_for_a_run_that_began_otherwise_is_refused_and_changes_nothing(kernel: Kernel) -> None:
+    kernel.run(SLOW, "c1")
+    kernel.run("%%job local after --after slow\necho old > what", "c2")
+    kernel.run("r = %workflow run")
+    running(kernel)
+    kernel.run(SLOW.replace("over", "otherwise"), "c1")
+    kernel.run("%%job local after --after slow\necho new > what", "c2")
+    refused = kernel.run("%workflow run --wait")
+    assert "has begun 'slow' as it was before it was changed" in refused.text
+    assert "--new" in refused.text
+    go(kernel)
+    kernel.run("r.wait()")
+    assert (kernel.folder / "what").read_text() == "old\n"
+
+
+def test_what_is_too_late_for_a_run_that_goes_on_is_told(kernel: Kernel) -> None:
+    kernel.run(SLOW, "c1")
+    kernel.run("%%job local after --after slow\ntrue", "c2")
+    kernel.run("r = %workflow run")
+    running(kernel)
+    cell = kernel.run(SLOW.replace("over", "otherwise"), "c1")
+    assert "changed since it began: it goes on as it was" in cell.card.html
+    cell = kernel.run("%%job local after --after slow\nfalse", "c2")
+    assert "changed since: '%workflow run' hands that on" in cell.card.text
+    run = kernel.run("r = %workflow run")
+    assert "changed too late for this run, which goes on with it as it was: slow" in run.card.text
+    cell.until(lambda cell: "changed since" not in cell.card.text, "the run has the new script")
+    go(kernel)
+    kernel.run("r.wait(check=False)")
+    assert kernel.run("str(r['after'].state)").value == "'failed'"
+
+
+def test_a_cell_that_waited_is_told_that_others_changed_its_run_meanwhile(kernel: Kernel, file: Path) -> None:
+    kernel.run(SLOW, "c1")
+    kernel.run("%%job local after --after slow\ntrue", "c2")
+    waiting = kernel.begin("r = %workflow run --wait")
+    until(lambda: (kernel.folder / "ran").exists(), "it runs")
+    workflow = Workflow(file)
+    workflow.add("after", after=["slow"], script="echo other", params={"other": 1})
+    run = workflow.run()
+    until(lambda: run["after"].params == {"other": 1}, "the run is changed")
+    go(kernel)
+    told = waiting.finish()
+    assert not told.error
+    assert "was changed while it went on: after" in told.text
+
+
+def test_a_job_is_run_on_what_is_done_above_it_and_its_card_tells_when_that_was_changed_since(kernel: Kernel) -> None:
+    kernel.run("%%job local fetch --wait\necho fetch >> ran", "c1")
+    kernel.run("%%job local fetch\necho again >> ran", "c1")
+    card = kernel.run("%%job local train --after fetch --wait\necho train >> ran", "c2").card
+    assert "changed since it was done, and not run again: fetch" in card.text
+    assert (kernel.folder / "ran").read_text().split() == ["fetch", "train"]
+
+
+def test_the_job_of_a_cell_that_is_gone_from_the_notebook_is_named_by_run(kernel: Kernel, file: Path) -> None:
+    book = Notebook(file.with_suffix(".ipynb"), "%%job local keep\ntrue", "%%job local gone\ntrue")
+    kernel.run("%%job local keep\ntrue", "c1")
+    kernel.run("%%job local gone\ntrue", "c2")
+    book.cells.pop("c2")
+    book.save()
+    told = kernel.run("_ = %workflow run --wait").text
+    assert "in no cell of the notebook any more ('%workflow remove' takes it out): gone" in told
+    kernel.run("_ = %workflow remove gone")
+    assert "in no cell" not in kernel.run("_ = %workflow run --wait").text
+
+
+def test_after_a_run_of_one_job_the_workflow_shows_the_others_as_they_were(kernel: Kernel) -> None:
+    kernel.run("%%job local bad\nexit 3", "c1")
+    kernel.run("%%job local good\ntrue", "c2")
+    kernel.run("r = %workflow run\nr.wait(check=False)")
+    kernel.run("%%job local late\ntrue", "c3")
+    kernel.run("r = %workflow run --job good --wait")
+    card = kernel.run("_ = %workflow").card
+    assert "1 failed" in card.text
+    assert "as of an earlier run: bad" in card.text
+    assert "not in this run: late" in card.text
+
+
+def test_a_job_cannot_be_added_in_the_place_of_another_unless_that_is_said(kernel: Kernel, file: Path) -> None:
+    kernel.run("%%job local train\necho mine", "c1")
+    refused = kernel.run("%workflow add train --exec hostname")
+    assert "has a job 'train' already, by a cell of study.ipynb (%%job local train)" in refused.text
+    assert not kernel.run("_ = %workflow add train --exec hostname --replace").error
+    assert definition.load(file)["train"].exec == "hostname"
+
+
+def test_what_waited_for_a_job_that_is_removed_is_named(kernel: Kernel) -> None:
+    kernel.run("%%job local fetch\ntrue", "c1")
+    kernel.run("%%job local train --after fetch\ntrue", "c2")
+    assert "waited for what was removed, and no more: train" in kernel.run("_ = %workflow remove fetch").card.text
+
+
 def test_a_run_can_be_asked_about_its_jobs(kernel: Kernel) -> None:
     kernel.run("%%job local train --out model.txt\necho '# hybridnb loss=0.25'\necho learned | tee model.txt", "c1")
     kernel.run("r = %workflow run --wait")

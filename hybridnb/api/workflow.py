@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -158,10 +159,11 @@ class Workflow(Named[Job]):
     ) -> Run:
         """Run it: go on with its newest run, which gets what is new in the file, if that has not ended; else, or if `new`, begin another.
 
-        Only `jobs`, or `start` and all below it, or what has `failed` in the last run, if that is asked for. With `wait` return when
-        it has ended, and raise RunFailed if it did not end well. With `here` this process moves it, without the service, and returns
-        when it has ended; if this process ends sooner, what hosts were given goes on. Raises DefinitionError, NotFound for an unknown
-        job, CallError for a choice that means nothing, ServiceError.
+        Only `jobs`, or `start` and all below it, or what has `failed` when it was run last, if that is asked for. With `wait` return
+        when it has ended, and raise RunFailed if it did not end well. With `here` this process moves it, without the service, and
+        returns when it has ended; if this process ends sooner, what hosts were given goes on. When the newest run goes on and had begun
+        one of these jobs before it was changed, that is a warning, and with `wait` a Conflict before anything is done. Raises
+        DefinitionError, NotFound for an unknown job, CallError for a choice that means nothing, ServiceError.
 
         >>> from hybridnb import State, Workflow
         >>> workflow = Workflow("here.yaml")
@@ -172,8 +174,11 @@ class Workflow(Named[Job]):
         """
         chosen = [jobs] if isinstance(jobs, str) else list(jobs)
         with closing(Here() if here else Client()) as client:
-            made = client.run(self.path, new=new, jobs=chosen, start=start, failed=failed)
+            made = client.run(self.path, jobs=chosen, start=start, new=new, failed=failed, whole=wait)
             run = Run(made["folder"])
+            if made["kept"]:
+                told = f"run {run.id} goes on with {show.several(made['kept'])} as before the last change: too late for that"
+                warnings.warn(told, stacklevel=2)
             if here:
                 with Watch(run.folder) as watching:
                     follow(watching, client, made["run"])

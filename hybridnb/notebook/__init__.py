@@ -30,6 +30,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     try:
         for card in session.reattach():
             session.live.show(card)
+        if told := session.left_behind():
+            print(told)
     except HybridnbError as error:  # of a run, or of the file; all the same, everything can be used
         print(f"hybridnb: {error}", file=sys.stderr)
 

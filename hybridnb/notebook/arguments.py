@@ -201,7 +201,6 @@ def job_parser() -> Parser:
         ("run", "start it now, with what it waits for, as far as that is not done"),
         ("wait", "start it now, and wait for its end; the run goes on if you interrupt"),
         ("expand", "a {name} in the body, too, stands for a variable of the notebook"),
-        ("replace", "take the name over from another cell, and count instead of what the file says"),
     ):
         parser.add_argument(f"--{flag}", action="store_true", help=about)
     parser.set_defaults(script=None, exec=None)
@@ -233,6 +232,7 @@ def _job_options(parser: Parser) -> None:
     add("--timeout", metavar="T", help="when it is stopped: seconds, or 90s, 10m, 2h, 1d, 1:30:00")
     add("--env", metavar="K=V", action=_Pairs, help="an environment variable; again for more")
     add("--lang", metavar="LANG", help="the language: bash (default), python, R, julia … as #!/usr/bin/env in the first line")
+    add("--replace", action="store_true", help="take the name over from another cell, and count instead of what the file says")
 
 
 @cache

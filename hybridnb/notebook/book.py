@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import graph, store, sweep
+from .. import graph, show, store, sweep
 from ..api import Run, Workflow
+from ..client import Client
 from ..errors import CallError, HybridnbError, NotFound
 from ..hosts.config import Hosts
+from ..model import Job
 from ..model import Workflow as Definition
 from ..workflow_file import WorkflowFile
 from .live import Live
 from .place import Notebook
 from .reading import Reading, final
-from .record import Recorder, lines
+from .record import Recorder
 
 if TYPE_CHECKING:
     from .canvas.widget import Canvas
 
 _NAMED = re.compile(rb'"(?:job|group)": "([^"]+)"')  # in a journal
 _BUSY = {"running", "cancelling"}
+_EDITED = "edited after it was recorded, and run as it was then"
+_KEPT = "changed too late for this run, which goes on with it as it was"
+_OLD = "changed since it was done, and not run again"
+_ORPHAN = "in no cell of the notebook any more ('%workflow remove' takes it out)"
 
 
 class Book:
@@ -35,7 +42,8 @@ class Book:
         self.recorder = Recorder(self.file, notebook)
         self.live = live
         self.canvas: Canvas | None = None  # when somebody has asked for one
-        self._stale: dict[Path, list[str]] = {}  # jobs that a run took as they were before their cells were edited
+        self._odd: dict[Path, dict[str, list[str]]] = {}  # what a person should know of a run that was begun here, and of which jobs
+        self._earlier: tuple[object, dict[str, Reading]] = None, {}
         self._hosts = Hosts()
         self._stamp = 0  # of the folder of runs, as of the last look
         self._expanded: tuple[Definition, Definition] | None = None
@@ -105,42 +113,54 @@ class Book:
 
     def _readings(self, name: str = "") -> Iterator[Reading]:
         for folder in self.folders():
-            if not name or self.live.reads(folder) or self._may_hold(folder, name):
+            if not name or self.live.reads(folder) or self._may_hold(folder, {name}):
                 reading = self.live.reading(folder)
                 reading.refresh()
                 yield reading
 
-    def _may_hold(self, folder: Path, name: str) -> bool:
-        """Is this job, or sweep, named in a run's journal? To search a large one is far faster than to take it in."""
+    def _may_hold(self, folder: Path, names: Collection[str]) -> bool:
+        """Is one of these jobs, or sweeps, named in a run's journal? To search a large one is far faster than to take it in."""
         journal = folder / "journal.yaml"
         with suppress(OSError):  # whoever reads it is told why
             size = journal.stat().st_size
             if folder not in self._named or self._named[folder][0] != size:
                 self._named[folder] = size, frozenset(_NAMED.findall(journal.read_bytes()))
-            return name.encode() in self._named[folder][1]
+            return any(name.encode() in self._named[folder][1] for name in names)
         return True
 
     def last(self, name: str) -> Reading | None:
         """Return the newest run in which there is this job, or sweep."""
         return next((reading for reading in self._readings(name) if members(reading, name)), None)
 
-    def run(self, *, jobs: Iterable[str] = (), start: str | None = None, failed: bool = False, new: bool = False) -> Run:
-        """Run the workflow, or some of it; it is followed from now on. Raise CallError when there is nothing to run."""
+    def run(self, *, jobs: Iterable[str] = (), start: str | None = None, **how: bool) -> Run:
+        """Run the workflow, or some of it; it is followed from now on. Raise CallError when there is nothing to run.
+
+        `new`, `failed` and `whole` are as launch.launch has them.
+        """
         if not self.definition.jobs:
             raise CallError(f"{self.name} has no jobs yet: run a cell that begins with %%job, or add one by '%workflow add'")
         chosen = tuple(jobs)
-        run = self.workflow.run(jobs=chosen, start=start, failed=failed, new=new)
-        self._stale[run.folder] = self.recorder.stale(chosen)
+        with closing(Client()) as client:
+            made = client.run(self.path, jobs=chosen, start=start, **how)
+        run = Run(made["folder"])
+        kept = [name for name in made["kept"] if name in self.expanded.jobs]
+        self._odd[run.folder] = {_EDITED: self.recorder.stale(chosen), _ORPHAN: self.recorder.orphans(chosen), _KEPT: kept}
         self.live.follow(run.folder)
         self.live.unsettle()
         return run
 
-    def start(self, name: str) -> Run:
+    def start(self, name: str, *, whole: bool = False) -> Run:
         """Run one job, or sweep, now, with those above it that are not done: in the run that goes on, unless it has ended there.
 
         Raises CallError when it runs already, NotFound when there is no such job.
         """
-        above = [job for job in graph.ancestors(self.definition.parents(), [self.definition[name].name]) if not self._is_done(job)]
+        above = graph.ancestors(self.definition.parents(), [self.definition[name].name])
+        done = {job: last for job in above if (last := self._done(job))}
+        run = self._start(name, [job for job in above if job not in done], whole=whole)
+        self._odd[run.folder][_OLD] = [job for job, last in done.items() if last.folder != run.folder and self.changed(job, last)]
+        return run
+
+    def _start(self, name: str, above: list[str], *, whole: bool) -> Run:
         reading = self.latest
         if reading is None or reading.ended:
             return self.run(jobs=[*above, name])
@@ -152,21 +172,55 @@ class Book:
             raise CallError(f"'{name}' has ended in run {reading.run.id}, and '{waits[0]}' above it has not: wait for that first")
         if not new and (missed := [job for job in above if _states(reading, job) and all(map(final, _states(reading, job)))]):
             Run(reading.folder).retry(*missed)
-        return self.run(jobs=[*above, name], new=new)
+        return self.run(jobs=[*above, name], new=new, whole=whole)
 
-    def stale(self, folder: Path, name: str = "") -> str:
-        """Say which jobs a run took as they were before their cells were edited: all of them, or this one and those above it."""
-        stale = self._stale.get(folder, [])
+    def odd(self, folder: Path, name: str = "") -> str:
+        """Say what a person should know of a run that was begun here: of all jobs, or of this one and those above it."""
+        odd = self._odd.get(folder, {})
         with suppress(HybridnbError):  # the file is being edited
-            if stale and name:
-                above = {name, *graph.ancestors(self.definition.parents(), [name])}
-                stale = [job for job in stale if job in above]
-        return f"edited after it was recorded, and run as it was then: {', '.join(lines(stale))}" if stale else ""
+            if name and any(odd.values()):
+                parents = self.definition.parents()
+                above = {name, *(graph.ancestors(parents, [name]) if name in parents else ())}
+                odd = {what: [job for job in jobs if job in above] for what, jobs in odd.items()}
+        return "; ".join(f"{what}: {show.several(jobs)}" for what, jobs in odd.items() if jobs)
 
-    def _is_done(self, name: str) -> bool:
-        """Is a job, or all of a sweep, done in the newest run in which it is?"""
+    def changed(self, name: str, reading: Reading) -> bool:
+        """Does a job, or a sweep, stand for something else now than in this run? Not while the file cannot be read."""
+        ran = reading.wanted(members(reading, name))
+        try:
+            jobs = self.expanded.jobs
+        except HybridnbError:
+            return False
+        now = {name: jobs[name]} if name in jobs else {job.name: job for job in jobs.values() if job.group == name}
+        return ran.keys() != now.keys() or any(_differ(ran[job], now[job]) for job in now)
+
+    def differing(self, reading: Reading, wanted: Definition) -> list[str]:
+        """Return the jobs of a run that are otherwise there than was wanted."""
+        return [name for name, job in reading.wanted(wanted.jobs).items() if _differ(job, wanted.jobs[name])]
+
+    def earlier(self, latest: Reading) -> dict[str, Reading]:
+        """Return the jobs of the file that are not in the newest run, each with the newest run in which it is."""
+        folders, jobs = self.folders(), self.expanded.jobs
+        missing = jobs.keys() - latest.states().keys()
+        if self._earlier[0] != (key := (latest.folder, len(folders), frozenset(missing))):
+            found: dict[str, Reading] = {}
+            for folder in folders:
+                if missing and folder != latest.folder and self._may_hold(folder, missing):
+                    reading = self.live.reading(folder)
+                    reading.refresh()
+                    here = missing & reading.states().keys()
+                    found.update(dict.fromkeys(here, reading))
+                    missing -= here
+            self._earlier = key, found
+        going = {reading for reading in self._earlier[1].values() if not reading.ended}
+        for reading in going:
+            reading.refresh()
+        return self._earlier[1]
+
+    def _done(self, name: str) -> Reading | None:
+        """Return the newest run in which there is a job, or sweep, if it is done there."""
         reading = self.last(name)
-        return reading is not None and _states(reading, name) == {"done"}
+        return reading if reading and _states(reading, name) == {"done"} else None
 
     def found(self, name: str | None = None) -> Run:
         """Return the newest run, in which there is this job if one is named; raise NotFound when there is none."""
@@ -180,6 +234,11 @@ class Book:
     def _refuse_unknown(self, name: str | None) -> None:
         if name:
             sweep.members(self.expanded.jobs, name)
+
+
+def _differ(ran: Job, now: Job) -> bool:
+    """Has the job been changed? An edge to what is not in the run is left out there."""
+    return replace(ran, after=()) != replace(now, after=())
 
 
 def _states(reading: Reading, name: str) -> set[str]:

@@ -13,6 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Unicode
 
+from .. import show
 from ..errors import CallError, Conflict, DefinitionError, NotFound
 from . import arguments, complete
 from .session import Left, Session
@@ -55,7 +56,7 @@ class Hybridnb(Magics):
             self.session.require(asked.host)
             recorded = book.recorder.record(name, said, self.session.cell, replaces=asked.replace)
             self.session.live.unsettle()
-            run = book.start(recorded.job.name) if asked.run or asked.wait else None
+            run = book.start(recorded.job.name, whole=asked.wait) if asked.run or asked.wait else None
             self.session.live.show(JobCard(book, recorded.job.name))
         if run and asked.wait:
             self.session.wait(run, [recorded.job.name])
@@ -88,12 +89,15 @@ class Hybridnb(Magics):
 
     def _run(self, asked: Namespace, book: Book) -> Run:
         """Run it; with --wait, until it has ended."""
-        run = book.run(jobs=asked.job or (), start=asked.start, failed=asked.failed, new=asked.new)
-        if book.stale(run.folder) or not (asked.wait and self.session.on_terminal):  # where the wait shows the run as it goes on
+        wanted = book.expanded
+        run = book.run(jobs=asked.job or (), start=asked.start, failed=asked.failed, new=asked.new, whole=asked.wait)
+        if book.odd(run.folder) or not (asked.wait and self.session.on_terminal):  # where the wait shows the run as it goes on
             self._once(run, RunCard(book, self.session.live.reading(run.folder), picture=self.picture))
         self._shown = (self.shell.execution_count, run)
         if asked.wait:
             self.session.wait(run)
+            if otherwise := book.differing(self.session.live.reading(run.folder), wanted):
+                print(f"run {run.id} was changed while it went on: {show.several(otherwise)}", file=sys.stderr)
         return run
 
     def _status(self, asked: Namespace, book: Book) -> Run:
@@ -146,6 +150,10 @@ class Hybridnb(Magics):
         return Client().clean(str(book.found().folder))
 
     def _add(self, asked: Namespace, book: Book) -> Any:
+        if asked.name in book.definition.jobs and not asked.replace:
+            where = book.recorder.where(asked.name)
+            told = f"{book.name} has a job '{asked.name}' already{f', by {where}' if where else ''}"
+            raise CallError(f"{told}: give this one another name, or put it in its place by --replace")
         _, said = arguments.job_mapping(asked)
         job = {"host": self.host, **said}
         self.session.require(job["host"])
@@ -157,11 +165,15 @@ class Hybridnb(Magics):
                 now = now.without(job)
             return now
 
-        book.file.edit(without)  # all of them, or none
+        before = book.definition.parents()
+        now = book.file.edit(without)  # all of them, or none
         for job in asked.job:
             book.recorder.cells.forget(job)
         self.session.live.unsettle()
-        return book.workflow
+        cut = [name for name in now.jobs if not set(asked.job).isdisjoint(before.get(name, ()))]
+        note = f"waited for what was removed, and no more: {show.several(cut)}" if cut else ""
+        self._once(workflow := book.workflow, WorkflowCard(book, note=note, picture=self.picture))
+        return workflow
 
     def _rename(self, asked: Namespace, book: Book) -> Workflow:
         self._edited(book, lambda workflow: workflow.rename(asked.old, asked.new))

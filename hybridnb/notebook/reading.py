@@ -28,6 +28,12 @@ class Reading(Present):
         with self._lock:
             return dict(self.run.jobs)
 
+    def wanted(self, names: Iterable[str]) -> dict[str, Job]:
+        """Return these of its jobs as they are to be once their hosts have let go of what was changed, as of the last `refresh`."""
+        with self._lock:
+            jobs, pending = self.run.jobs, self.run.pending
+            return {name: pending.get(name) or jobs[name] for name in names if name in jobs}
+
     def states(self, names: Iterable[str] | None = None) -> dict[str, State]:
         """Return the states of these jobs, or of all, as of the last `refresh`."""
         with self._lock:

@@ -71,12 +71,19 @@ class Recorder:
 
     def stale(self, jobs: Collection[str] = ()) -> list[str]:
         """Return the jobs, of these or of all, whose cell was changed in the saved notebook since it recorded them."""
-        if self.notebook is None:
-            return []
-        saved_at = self.notebook.saved_at
+        return [entry.job for entry, cell in self._saved_since(jobs) if cell and digest(cell.source) != entry.digest]
+
+    def orphans(self, jobs: Collection[str] = ()) -> list[str]:
+        """Return the jobs, of these or of all, whose cell is not in the saved notebook any more."""
+        return [entry.job for entry, cell in self._saved_since(jobs) if cell is None and entry.job in self.file.definition.jobs]
+
+    def _saved_since(self, jobs: Collection[str]) -> Iterator[tuple[Entry, Cell | None]]:
+        """Yield what cells said before the notebook was saved, each with its cell as it was saved."""
+        saved_at = self.notebook.saved_at if self.notebook else 0.0
         mine = [e for e in self.cells.entries() if e.cell and e.at < saved_at and self._is_mine(e) and (not jobs or e.job in jobs)]
-        saved = {cell.id: cell for cell in self.notebook.cells()} if mine else {}  # to read it takes long
-        return [e.job for e in mine if e.cell in saved and digest(saved[e.cell].source) != e.digest]
+        saved = {cell.id: cell for cell in self.notebook.cells()} if self.notebook and mine else {}  # to read it takes long
+        if any(saved):  # older formats have no ids
+            yield from ((entry, saved.get(entry.cell)) for entry in mine)
 
     def otherwise(self, job: Job) -> list[str]:
         """Return in what the file says otherwise of a job than its cell did when it was run last."""
@@ -214,13 +221,17 @@ def digest(source: str) -> str:
     return hashlib.sha256(source.strip().encode(errors="replace")).hexdigest()[:16]
 
 
+def left_behind(notebook: Notebook) -> Path | None:
+    """Find the workflow that cells of this notebook were recorded in when the notebook had another name."""
+    ids, folder = {cell.id for cell in notebook.cells() if cell.id}, notebook.path.parent
+    for runs in sorted(folder.glob("*.runs")) if ids else ():
+        file = next((file for end in (".yaml", ".yml") if (file := runs.with_suffix(end)).is_file()), None)
+        names = {entry.notebook for entry in Cells(file).entries() if entry.cell in ids} if file else set()
+        if names and not any((folder / name).exists() for name in names):
+            return file
+    return None
+
+
 def beside(notebook: Path | None) -> Path:
     """Return the workflow's file of a notebook: beside it, of the same name."""
     return notebook.with_suffix(".yaml") if notebook else Path.cwd() / "workflow.yaml"
-
-
-def lines(names: list[str], most: int = 8) -> Iterator[str]:
-    """Yield the first of many names, and how many more there are."""
-    yield from names[:most]
-    if len(names) > most:
-        yield f"{len(names) - most} more"

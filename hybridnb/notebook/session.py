@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..api import Run
@@ -199,6 +200,13 @@ class Session:
         folders = self.book.folders()
         going = [folder for folder in folders[1:_RUNS] if (told := summary(folder))["created_at"] and not told["ended_at"]]
         return [self._came_back(folder) for folder in (*going[::-1], *folders[:1])]
+
+    def left_behind(self) -> str:
+        """Say where the workflow of a notebook is that was renamed; '' when its own is there, or none is known."""
+        if self.notebook is None or os.path.isfile(self.book.path) or (file := record.left_behind(self.notebook)) is None:
+            return ""
+        told = f"{self.book.name} is not there, but {file.name} has jobs of this notebook's cells"
+        return f"{told}: go on with it by '%workflow open {quote(file.name)}', or rename it and {file.stem}.runs as the notebook"
 
     def _came_back(self, folder: Path) -> RunCard:
         reading, cells = self.live.reading(folder), self.book.recorder.cells

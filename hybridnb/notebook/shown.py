@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import drawing, show
 from ..errors import HybridnbError
 from ..model import Job, Workflow
 from ..show import Status
-from . import card, record
+from . import card
 from .book import Book, members
 from .live import Bundle
 from .reading import Reading, final
@@ -64,15 +64,15 @@ class JobCard:
             return _JobFacts(job, None, None, (), {}, self._notes(job))
         status = reading.job(self.name)
         status["scheduler"] = self.book.scheduler(status["host"])
-        ran, note = reading.run.jobs[self.name], self._notes(job, self._note(job, status, reading), reading)
+        ran, note = reading.run.jobs[self.name], self._notes(job, self._note(status, reading), reading)
         return _JobFacts(ran, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), note)
 
     def _notes(self, job: Job | None, note: str = "", reading: Reading | None = None) -> str:
         """Add in what the file does not say what the cell says: it is the file's word that runs."""
         keys = self.book.recorder.otherwise(job) if job and not self._reading else []
-        told = f"the file says otherwise than the cell: {', '.join(record.lines(keys))}; --replace takes the cell's" if keys else ""
-        stale = self.book.stale(reading.folder, self.name) if reading else ""
-        return "; ".join(filter(None, (told, stale, note)))
+        told = f"the file says otherwise than the cell: {show.several(keys)}; --replace takes the cell's" if keys else ""
+        odd = self.book.odd(reading.folder, self.name) if reading else ""
+        return "; ".join(filter(None, (told, odd, note)))
 
     def _job(self, reading: Reading | None) -> Job | None:
         """What is defined, or was when this run began; None for a sweep that is known by its jobs alone."""
@@ -93,27 +93,22 @@ class JobCard:
         ran = {name: known[name] for name in members(reading, self.name) if name in known}
         jobs = {name: (job, reading.job(name)) for name, job in ran.items()}
         waits = [status for _, status in jobs.values() if not final(status["state"])]
-        note = self._trouble(waits[0], reading) if waits else "changed since this run" if self._has_changed(ran) else ""
+        note = self._trouble(waits[0], reading) if waits else "changed since this run" if self._changed(reading) else ""
         return _GroupFacts(jobs, reading.run.id, note)
 
-    def _has_changed(self, ran: Mapping[str, Job]) -> bool:
-        """Does the sweep stand for other jobs now than those that ran?"""
-        if self._reading:
-            return False
-        try:
-            now = self._defined()
-        except HybridnbError:  # the file is being edited
-            return False
-        return ran.keys() != now.keys() or any(_differ(ran[name], now[name]) for name in now)
+    def _changed(self, reading: Reading) -> bool:
+        return not self.pinned and self.book.changed(self.name, reading)
 
     def _defined(self) -> dict[str, Job]:
         """The jobs that the sweep stands for now."""
         return {name: job for name, job in self.book.expanded.jobs.items() if job.group == self.name}
 
-    def _note(self, job: Job, status: Status, reading: Reading) -> str:
-        if not final(status["state"]):
-            return self._trouble(status, reading)
-        return "changed since this run" if _differ(reading.run.jobs[self.name], job) else ""
+    def _note(self, status: Status, reading: Reading) -> str:
+        if final(status["state"]):
+            return "changed since this run" if self._changed(reading) else ""
+        begun = status["state"] in ("running", "cancelling")
+        late = "changed since it began: it goes on as it was" if begun else "changed since: '%workflow run' hands that on"
+        return "; ".join(filter(None, (self._trouble(status, reading), late if self._changed(reading) else "")))
 
     def _trouble(self, status: Status, reading: Reading) -> str:
         problems = self.book.live.problems
@@ -136,11 +131,6 @@ class JobCard:
 def pinned(bundle: Bundle, **more: bool) -> Bundle:
     """Let a card's payload tell that it stays with its run, whichever came after it."""
     return {**bundle, card.MIME: {**bundle[card.MIME], "pinned": True, **more}}
-
-
-def _differ(ran: Job, now: Job) -> bool:
-    """Has the job been changed? An edge to what is not in the run is left out there."""
-    return replace(ran, after=()) != replace(now, after=())
 
 
 def _sizes(outputs: Mapping[str, Any]) -> list[str]:
@@ -191,7 +181,7 @@ class WorkflowCard:
     def _facts(self, reading: Reading | None) -> RunFacts:
         if reading is None:
             return RunFacts(self.book.definition, None, self.note)
-        note = "; ".join(filter(None, (self.note, self.book.stale(reading.folder))))
+        note = "; ".join(filter(None, (self.note, self.book.odd(reading.folder))))
         told = reading.told()
         places = {reading.run.id, *(job["host"] for job in told["jobs"].values())} if not reading.ended else set()
         problems = {place: why for place, why in self.book.live.problems.items() if place in places}
@@ -206,9 +196,12 @@ class WorkflowCard:
         fresh = [name for name in now.jobs if name not in ran.jobs]
         if not fresh and now.parents() == ran.parents():
             return RunFacts(ran, told, note)
+        before = self.book.earlier(self.book.live.reading(Path(told["folder"]))) if fresh else {}
         known = {name: status for name, status in told["jobs"].items() if name in now.jobs}
-        missing = f"not in this run: {', '.join(record.lines(fresh))}" if fresh else ""
-        return RunFacts(now, {**told, "jobs": known}, "; ".join(filter(None, (note, missing))))
+        known |= {name: before[name].job(name) for name in fresh if name in before}
+        missing = {"not in this run": [n for n in fresh if n not in known], "as of an earlier run": [n for n in fresh if n in known]}
+        notes = [f"{what}: {show.several(_by_group(now, names))}" for what, names in missing.items() if names]
+        return RunFacts(now, {**told, "jobs": known} if known else None, "; ".join(filter(None, (note, *notes))))
 
     def bundle(self, facts: RunFacts) -> Bundle:
         return card.run_card(facts.workflow, facts.told, file=self.book.name, note=facts.note, picture=self._drawn(facts))
@@ -229,6 +222,11 @@ class WorkflowCard:
     def settled(self) -> bool:
         reading = self.reading()
         return reading is None or reading.ended
+
+
+def _by_group(workflow: Workflow, names: Iterable[str]) -> list[str]:
+    """Name a sweep, or a group, in place of its jobs."""
+    return list(dict.fromkeys(workflow.jobs[name].group or name for name in names))
 
 
 def _is_large(workflow: Workflow) -> bool:

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from .. import __version__, launch, store, view
-from ..errors import CallError, DefinitionError, HostError, HybridnbError, NotFound, RunBusy, StoreError
+from ..errors import CallError, Conflict, DefinitionError, HostError, HybridnbError, NotFound, RunBusy, StoreError
 from ..hosts import check as trial
 from ..hosts.partitions import Partitions
 from ..journal import Record
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 
 BEAT = 1.0  # seconds after which a stream of events says that it is still there
 _LOOK = 0.5  # seconds between looks at a journal that another process writes
-_STATUS = {DefinitionError: 422, NotFound: 404, CallError: 400, RunBusy: 409, StoreError: 507, HostError: 502}
+_STATUS = {DefinitionError: 422, NotFound: 404, CallError: 400, Conflict: 409, RunBusy: 409, StoreError: 507, HostError: 502}
 _ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": m.Wrong} for status in sorted(_STATUS.values())}
 
 router = APIRouter(responses=_ERRORS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..book import Book
     from ..reading import Reading
 
-_TRIED = ("failed", "lost", "cancelled", "skipped")  # what a retry is for
+_TRIED = (State.FAILED, State.LOST, State.CANCELLED, State.SKIPPED)  # what a retry is for
 
 
 class Scene(NamedTuple):
@@ -59,19 +60,22 @@ class Desk:
             problem = self._draw(reading)
             picture = self._picture
             assert picture
+            before = self._before(reading)
             with reading.store() if reading else nullcontext() as opened:
                 run = opened.run if opened else None
-                told, states = self._told(run, picture), codes(picture, run)
+                told, states = self._told(run, before, picture), codes(picture, run, before)
+                can = self._can(run, picture, states=states, before=before)
             noted = self._note if told["run"] and not told["ended"] else ""  # it is about the run that went on then
             notes = [noted, problem, trouble, *(self._held_up(reading) if reading else ())]
             note = "; ".join(dict.fromkeys(filter(None, notes)))
-            return Scene(self._text, states, {**told, "note": note, "can": self._can(told, states, picture)})
+            return Scene(self._text, states, {**told, "note": note, "can": can})
 
     def states(self, picture: Picture) -> bytes:
         """Return how the jobs of a picture stand now."""
         reading, _ = self._newest()
+        before = self._before(reading)
         with reading.store() if reading else nullcontext() as opened:
-            return codes(picture, opened.run if opened else None)
+            return codes(picture, opened.run if opened else None, before)
 
     @property
     def picture(self) -> Picture:
@@ -86,6 +90,13 @@ class Desk:
             return self.book.latest, ""
         except HybridnbError as error:
             return None, str(error)
+
+    def _before(self, reading: Reading | None) -> dict[str, Run]:
+        """Return the jobs that are not in the newest run, each with the newest run in which it is."""
+        if reading:
+            with suppress(HybridnbError):  # the file cannot be read, which is told otherwise
+                return {name: earlier.run for name, earlier in self.book.earlier(reading).items()}
+        return {}
 
     def _draw(self, reading: Reading | None) -> str:
         """Draw what the file says, if that is new; return what is wrong with it."""
@@ -105,14 +116,15 @@ class Desk:
             self._text = picture.text(self._serial, about)
         return problem
 
-    def _told(self, run: Run | None, picture: Picture) -> dict[str, Any]:
+    def _told(self, run: Run | None, before: Mapping[str, Run], picture: Picture) -> dict[str, Any]:
         assert self._drawn
+        counts = (run.counts if run else Counter()) + Counter(ran.states[name] for name, ran in before.items() if name in ran.states)
         began, ended = (run.created_at, run.ended_at) if run else (None, None)
         return {
             "run": run.id if run else None,
             "state": run.state.value if run else "",
             "ended": ended is not None,
-            "counts": {state: run.counts[State(state)] for state in show.SIGNS if run.counts[State(state)]} if run else {},
+            "counts": {state: counts[State(state)] for state in show.SIGNS if counts[State(state)]},
             "started_at": began,
             "elapsed": (show.moment(ended) - show.moment(began)).total_seconds() if began and ended else None,
             "undo": bool(self.history.done),
@@ -123,11 +135,11 @@ class Desk:
             "title": self._drawn[0].name,
         }
 
-    def _can(self, told: Mapping[str, Any], states: bytes, picture: Picture) -> list[str]:
+    def _can(self, run: Run | None, picture: Picture, *, states: bytes, before: Mapping[str, Run]) -> list[str]:
         """Return what can be done with the whole: what goes on can get what is new in the file."""
-        going = told["run"] is not None and not told["ended"]
-        new = any(states[place] == 0 for place in picture.index.values())
-        missed = any(told["counts"].get(state) for state in _TRIED)
+        going = run is not None and run.ended_at is None
+        new = bool(before) or any(states[place] == 0 for place in picture.index.values())
+        missed = run is not None and any(run.counts[state] for state in _TRIED)
         words = {"run": bool(picture.index) and (new or not going), "cancel": going, "retry": missed}
         return [word for word, possible in words.items() if possible]
 

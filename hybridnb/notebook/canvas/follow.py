@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ... import sweep
+from ... import show, sweep
 from ...client import Client
 from ...definition import to_mapping
 from ...errors import HybridnbError
@@ -38,8 +38,8 @@ def follow(book: Book, before: Workflow, after: Workflow) -> str:
                 kept = list(_some(client, str(reading.folder), there, was, now))
     except HybridnbError as error:
         return f"{told}: {error}"
-    names = [name for name in kept if was.get(name) != now.get(name)]
-    return f"run {run} goes on with {_listed(names)} as it was: too late to change" if names else ""
+    names = [f"'{name}'" for name in kept if was.get(name) != now.get(name)]
+    return f"run {run} goes on with {show.several(names, _FEW)} as it was: too late to change" if names else ""
 
 
 def _some(client: Client, run: str, there: Mapping[str, Job], was: Mapping[str, Job], now: Mapping[str, Job]) -> Iterator[str]:
@@ -51,8 +51,3 @@ def _some(client: Client, run: str, there: Mapping[str, Job], was: Mapping[str, 
     for name in was:
         if name in there and name not in now:
             yield from client.remove(run, name)["kept"]
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return ", ".join(f"'{name}'" for name in names[:_FEW]) + more

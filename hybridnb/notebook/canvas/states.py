@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from math import isnan
 
 from ...run import Run, State
@@ -15,15 +16,20 @@ CODES: Mapping[str, int] = {state.value: number for number, state in enumerate(S
 PERCENT = 100  # and as much as it has done: a job that runs and tells how far it is
 
 
-def codes(picture: Picture, run: Run | None) -> bytes:
-    """Return a byte for each node. A node for several jobs has the state of all of them, and tells how many have ended."""
+def codes(picture: Picture, run: Run | None, before: Mapping[str, Run]) -> bytes:
+    """Return a byte for each node, as the run has it, or for some jobs one `before`.
+
+    A node for several jobs has the state of all of them, and tells how many have ended.
+    """
     out = bytearray(len(picture.names))
     stacks: dict[int, Counter[str]] = {}
-    for name, state in run.states.items() if run else ():
+    newest = ((name, state, run) for name, state in run.states.items()) if run else ()
+    older = ((name, ran.states[name], ran) for name, ran in before.items() if name in ran.states)
+    for name, state, ran in chain(newest, older):
         place = picture.index.get(name)
         if place is not None:
-            out[place] = _code(state, _progress(run, name) if state is State.RUNNING and run else None)
-        elif run and (place := picture.index.get(run.jobs[name].group)) is not None:
+            out[place] = _code(state, _progress(ran, name) if state is State.RUNNING else None)
+        elif (place := picture.index.get(ran.jobs[name].group)) is not None:
             stacks.setdefault(place, Counter())[state.value] += 1
     for place, tally in stacks.items():
         out[place] = _of_many(tally)
