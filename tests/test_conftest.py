@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,3 +60,24 @@ def test_on_ci_a_skipped_test_fails_the_run(
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == status
     result.stdout.fnmatch_lines(["*SKIPPED*no", "*1 passed, 1 skipped*", "*1 test was not run*"])
+
+
+ENDS = """
+import signal, subprocess, sys
+
+def test_one():
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        script = "import os, signal, sys; os.kill(os.getpid(), int(sys.argv[1])); signal.pause()"
+        assert subprocess.run([sys.executable, "-c", script, str(int(number))], stderr=subprocess.DEVNULL, timeout=60).returncode == -number
+"""
+
+
+def test_what_tests_start_can_be_interrupted_though_the_tests_were_started_by_nohup_or_in_the_background(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    pytester.makeconftest((Path(__file__).parent / "conftest.py").read_text())
+    pytester.makepyfile(ENDS)
+    words = ["sh", "-c", "trap '' INT QUIT; exec \"$@\"", "sh", sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run(words, cwd=pytester.path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
