@@ -19,7 +19,7 @@ from hybridnb.hosts.far import FarHost
 from hybridnb.model import Job, Workflow
 from hybridnb.run import State
 from testbed.laptop import Laptop, entry, job, ran, settle
-from testbed.processes import until
+from testbed.processes import name, until
 from testbed.proxy import Proxy
 from testbed.sshd import Door, Server, Sshd
 
@@ -274,7 +274,7 @@ def test_cancelling_stops_what_runs_and_what_waits(server: Server, laptops: Lapt
     laptop.finish()
     assert set(laptop.states(store).values()) == {"cancelled"}
     assert set(ran(server.account)) == {"a.1", "c.1"}
-    until(lambda: "sleep" not in {p.name() for p in server.account.processes()}, "the end of all processes")
+    until(lambda: "sleep" not in map(name, server.account.processes()), "the end of all processes")
 
 
 def test_what_has_ended_is_not_cancelled(laptop: Laptop) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hybridnb.errors import HostError
 from hybridnb.hosts.local import LocalTransport
 from hybridnb.hosts.transport import File
-from testbed.processes import knows
+from testbed.processes import knows, lives
 
 DEADLINE = 20.0  # seconds
 
@@ -144,7 +144,7 @@ def test_a_killed_follower_is_replaced_and_no_line_is_lost_or_doubled(local: Loc
         for number in range(3):
             out.write(f"{number}\n")
             assert heard(lines, 1) == [f"{number}"]
-            follower = next(p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE and knows(p, record))
+            follower = next(p for p in psutil.Process().children() if lives(p) and knows(p, record))
             follower.kill()
             out.write(f"{number} again\n")
             assert heard(lines, 1) == [f"{number} again"]

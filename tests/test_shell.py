@@ -21,7 +21,7 @@ from hybridnb.hosts.channel import LOADER, Crowded
 from hybridnb.hosts.pipe import Pipe
 from hybridnb.hosts.shell import ShellTransport
 from hybridnb.hosts.transport import File
-from testbed.processes import end, end_those_of, family, program, until
+from testbed.processes import end, end_those_of, family, knows, name, program, until
 
 # What /bin/sh is, and what the login shell is. With busybox all tools are busybox's, too.
 SHELLS = ("dash", "bash --posix", "busybox sh")
@@ -383,7 +383,7 @@ def test_when_the_listening_ends_the_connection_does(host: ShellTransport, tmp_p
 
 
 def listening(folder: Path) -> list[psutil.Process]:
-    return [p for p in psutil.Process().children(recursive=True) if p.name() in ("tail", "busybox") and any(str(folder) in w for w in p.cmdline())]
+    return [p for p in psutil.Process().children(recursive=True) if name(p) in ("tail", "busybox") and knows(p, folder)]
 
 
 def test_a_close_is_no_loss_and_leaves_nothing_running(host: ShellTransport, tmp_path: Path) -> None:

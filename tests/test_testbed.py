@@ -40,7 +40,7 @@ def listening(*pids: int) -> set[str]:
 def test_an_account_is_as_new_after_it_was_cleared(server: Server) -> None:
     server.account.write(".config/file", "text")
     server.ssh("sleep 60 >/dev/null 2>&1 </dev/null & mkdir -p ~/.hybridnb/runner")
-    assert "sleep" in [process.name() for process in server.account.processes()]
+    assert "sleep" in map(processes.name, server.account.processes())
     server.account.clear()
     assert server.account.processes() == []
     assert list(server.account.home.iterdir()) == []

@@ -148,6 +148,13 @@ def knows(process: psutil.Process, folder: Path) -> bool:
     return False
 
 
+def name(process: psutil.Process) -> str:
+    """What a process is called; nothing, once it is gone: it may have ended since it was found."""
+    with suppress(psutil.Error):
+        return process.name()
+    return ""
+
+
 def within(path: str | None, folder: Path) -> bool:
     return path is not None and (path == str(folder) or path.startswith(f"{folder}/"))
 
