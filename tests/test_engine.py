@@ -292,10 +292,13 @@ def test_what_has_not_started_follows_a_change_of_the_workflow(engine: Engine, t
 
 
 def test_a_killed_runner_is_started_again_by_whoever_watches(engine: Engine, tmp_path: Path) -> None:
-    store = start(engine, tmp_path, *(job(f"j{i}", f"echo j{i} >>'{tmp_path}/ran'; sleep 0.2") for i in range(10)))
+    held = f"until [ -e '{tmp_path}/killed' ]; do sleep 0.05; done"
+    scripts = (f"echo j{i} >>'{tmp_path}/ran'; {held if i > 1 else 'sleep 0.2'}" for i in range(10))
+    store = start(engine, tmp_path, *(job(f"j{i}", script) for i, script in enumerate(scripts)))
     until(engine, lambda: store.run.counts[State.DONE] >= 2)
     lock = next(home_folder.state().glob("runner/local-*/lock"))
     os.kill(int(lock.read_text()), signal.SIGKILL)
+    (tmp_path / "killed").touch()
     finish(engine)
     assert Counter((tmp_path / "ran").read_text().split()) == Counter(f"j{i}" for i in range(10))
     assert store.run.state is State.DONE
@@ -311,9 +314,9 @@ def test_a_record_that_went_missing_is_asked_for_again(engine: Engine, tmp_path:
     tails = [p for p in psutil.Process().children() if p.name() == "tail"]
     for p in tails:
         p.suspend()
+    runner = psutil.Process(int(record.with_name("lock").read_text()))
     gate.write_text("go\n")
-    lock = record.with_name("lock")
-    psutil.wait_procs([psutil.Process(int(lock.read_text()))], timeout=DEADLINE)
+    psutil.wait_procs([runner], timeout=DEADLINE)
     record.write_text("")
     for p in tails:
         p.kill()

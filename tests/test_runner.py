@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 
 from hybridnb.hosts import process
 from hybridnb.hosts.local import LocalTransport
-from testbed.processes import end_those_in
+from testbed.processes import end_those_in, until
 
 DEADLINE = 60.0  # seconds
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
@@ -96,15 +97,15 @@ class Queue:
 
     def finished(self) -> None:
         """Wait until the runner has ended by itself."""
-        pid = self.pid()
-        if psutil.pid_exists(pid):
-            psutil.wait_procs([psutil.Process(pid)], timeout=DEADLINE)
+        with suppress(psutil.NoSuchProcess):
+            psutil.wait_procs([psutil.Process(self.pid())], timeout=DEADLINE)
 
     def close(self) -> None:
         self._transport.close()
         for p in psutil.process_iter(["cmdline"]):
             if any(str(self.folder) in word or str(self.jobs) in word for word in p.info["cmdline"] or []):
-                p.kill()
+                with suppress(psutil.NoSuchProcess):
+                    p.kill()
 
 
 @pytest.fixture(params=HERE)
@@ -211,15 +212,16 @@ def test_cancel_reaches_what_runs_what_waits_and_what_ignores_it(make: Callable[
     q = make(slots=3)
     q.send(
         q.job("polite", "sleep 60"),
-        q.job("deaf", "trap '' TERM; sleep 60 & wait; while :; do sleep 60; done"),
-        q.job("family", "sh -c 'trap \"\" TERM; while :; do sleep 60; done' & wait"),
+        q.job("deaf", "trap '' TERM; echo deaf; sleep 60 & wait; while :; do sleep 60; done"),
+        q.job("family", "sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 60; done' & wait"),
         q.job("later", "true", after="polite"),
     )
     q.wait("start polite", "start deaf", "start family")
+    until(lambda: all((q.jobs / f"{k}/1/out").exists() and q.out(k) for k in ("deaf", "family")), "they are deaf")
     groups = [q.native(k) for k in ("polite", "deaf", "family")]
     q.send("cancel polite 1\n", "cancel deaf 1\n", "cancel family 1\n", "cancel later 1\n")
     q.wait("end polite 1 143 cancelled", "end deaf 1 137 cancelled", "end family 1", "end later 1 75 cancelled")
-    assert not [p.pid for p in psutil.process_iter() if alive_in(p, groups)]
+    until(lambda: not [p.pid for p in psutil.process_iter() if alive_in(p, groups)], "the end of all that were killed")
 
 
 def alive_in(p: psutil.Process, groups: list[int]) -> bool:
@@ -237,8 +239,9 @@ def test_a_time_limit_ends_the_polite_and_the_deaf(make: Callable[..., Queue]) -
         q.job("quick", "exit 2", spec="hybridnb_limit=50"),
     )
     q.wait("end polite 1 143 timeout", "end deaf 1 137 timeout", "end quick 1 2 exit")
-    leftover = [p.pid for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "50"]]
-    assert not leftover
+    until(
+        lambda: not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "50"]], "the end of what watched"
+    )
 
 
 def test_a_declared_output_must_be_there(make: Callable[..., Queue]) -> None:
@@ -273,16 +276,19 @@ def test_withdraw_takes_back_what_has_not_started(make: Callable[..., Queue]) ->
 @pytest.mark.parametrize("whole_group", [False, True], ids=["runner", "its-group"])
 def test_a_killed_runner_is_taken_over_without_losing_or_doubling_a_job(make: Callable[..., Queue], tmp_path: Path, whole_group: bool) -> None:
     q = make()
+    n, kills = 60, (3, 20, 40)
+    # the last of a chain waits for the kills: none comes when all is over
     script = f"echo $0 >>'{tmp_path}/ran'; sleep 0.05; exit 5"
-    n = 60
-    q.send(*(q.job(f"k{i}", script, after=f"k{i - 1}:failed" if i % 3 else "-") for i in range(n)))
-    for kill_after in (3, 20, 40):
+    held = f"until [ -e '{tmp_path}/killed' ]; do sleep 0.05; done; {script}"
+    q.send(*(q.job(f"k{i}", held if i == n - 1 else script, after=f"k{i - 1}:failed" if i % 3 else "-") for i in range(n)))
+    for kill_after in kills:
         q.wait(*(f"start k{i}" for i in range(0, kill_after, 3)))
         pid = q.pid()
         runner = psutil.Process(pid)
         os.killpg(pid, signal.SIGKILL) if whole_group else runner.kill()
         psutil.wait_procs([runner], timeout=DEADLINE)  # its lock goes with it, not with the signal
         q.send()
+    (tmp_path / "killed").touch()
     q.wait(*(f"end k{i} 1 5 exit" for i in range(n)))
     assert sorted(Path(p).parts[-3] for p in (tmp_path / "ran").read_text().split()) == sorted(f"k{i}" for i in range(n))
 
@@ -370,7 +376,9 @@ def test_a_successor_leaves_deleted_jobs_alone(make: Callable[..., Queue], tmp_p
     q.wait("start hold", "end child", *(f"end k{i}" for i in range(20)))
     for name in ("child", *(f"k{i}" for i in range(20))):
         shutil.rmtree(q.jobs / name)
-    os.kill(q.pid(), signal.SIGKILL)
+    runner = psutil.Process(q.pid())
+    runner.kill()
+    psutil.wait_procs([runner], timeout=DEADLINE)  # its lock goes with it, not with the signal
     q.lines.clear()
     q.send(q.job("next", "true"))
     q.wait("start hold", "end next")
