@@ -18,10 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
-from hybridnb import home as places
+from hybridnb import home as places, store
 from hybridnb.client import Client, Here
 from hybridnb.errors import CallError, DefinitionError, NotFound, RunBusy, ServiceError
 from hybridnb.service import process
+from testbed import processes
 
 DEADLINE = 60.0  # seconds
 ROOT = Path(__file__).parent.parent
@@ -76,6 +77,24 @@ def until(face: Client | Here, run: str, **wanted: Any) -> int:
         if record and all(record.get(key) == value for key, value in wanted.items()):
             return int(record["n"])
     raise AssertionError(f"the run ended without {wanted}")
+
+
+def copied(folder: Path | str, to: Path) -> Path:
+    """Copy a folder that the service writes to: as a person would, again if something in it went meanwhile."""
+
+    def whole() -> bool:
+        with suppress(shutil.Error, FileNotFoundError):
+            return bool(shutil.copytree(folder, to))
+        shutil.rmtree(to, ignore_errors=True)
+        return False
+
+    processes.until(whole, f"a copy of {folder}")
+    return to
+
+
+def rested(folder: Path | str) -> None:
+    """Wait until the last word on a run that has ended is written: those who follow it are told before."""
+    processes.until(lambda: not store.listed(Path(folder)), f"{folder} at rest")
 
 
 def finish(face: Client | Here, run: str) -> dict[str, str]:
@@ -154,7 +173,7 @@ def test_what_is_meant_for_a_copy_does_not_happen_to_the_run_itself(tmp_path: Pa
     client = Client()
     made = client.run(write(tmp_path, a="echo a"))
     finish(client, made["run"])
-    copy = Path(shutil.copytree(made["folder"], tmp_path / "archive" / made["run"]))
+    copy = copied(made["folder"], tmp_path / "archive" / made["run"])
     for act in (client.delete, client.retry, client.cancel):
         with pytest.raises(CallError, match=rf"is a copy, .*; the run itself is {made['folder']}$"):
             act(str(copy))
@@ -167,7 +186,7 @@ def test_a_copied_workflow_does_not_follow_the_run_of_the_first_one(tmp_path: Pa
     client = Client()
     (tmp_path / "first").mkdir()
     made = client.run(write(tmp_path / "first", a="read x <../gate"))
-    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    copied(tmp_path / "first", tmp_path / "second")
     other = client.run(tmp_path / "second" / "w.yaml")
     assert (other["followed"], other["folder"]) == (False, str(tmp_path / "second" / "w.runs" / other["run"]))
     gate.open(2)
@@ -179,11 +198,13 @@ def test_a_run_whose_folder_was_moved_can_be_tried_again_and_deleted(tmp_path: P
     (tmp_path / "before").mkdir()
     run = client.run(write(tmp_path / "before", a="exit 1"))["run"]
     finish(client, run)
+    rested(tmp_path / "before" / "w.runs" / run)
     (tmp_path / "before").rename(tmp_path / "after")
     (tmp_path / "before").mkdir()
     folder = tmp_path / "after" / "w.runs" / run
     assert client.retry(str(folder)) == ["a"]
     assert finish(client, run) == {"a": "failed"}
+    rested(folder)
     with pytest.raises(CallError, match=f"this is run {run}; give the folder its name back"):
         client.delete(str(folder.rename(folder.with_name("best"))))
     client.delete(str(folder.with_name("best").rename(folder)))
@@ -193,7 +214,7 @@ def test_a_run_whose_folder_was_moved_can_be_tried_again_and_deleted(tmp_path: P
 def test_a_run_that_nobody_moves_because_its_folder_was_moved_says_so(tmp_path: Path, gate: Gate) -> None:
     client = Client()
     made = client.run(write(tmp_path, a="read x <gate"))
-    copy = shutil.copytree(made["folder"], tmp_path / "archive" / made["run"])
+    copy = copied(made["folder"], tmp_path / "archive" / made["run"])
     assert list(client.status(str(copy))["problems"].values()) == [
         "nobody moves it forward here: its folder was moved or copied, or it belongs to another machine"
     ]
