@@ -684,7 +684,7 @@ def test_the_eye_tells_of_each_change_and_its_thread_ends_with_the_last_file(her
     eye = Eye(pause=0.02)
     eye.add(here / "a.yaml", lambda: seen.append("a"))
     eye.add(here / "b.yaml", lambda: seen.append("b"))
-    (here / "a.yaml").write_text("jobs: {}")
+    put(here / "a.yaml")
     until(lambda: seen == ["a"], "the change is seen")
     (here / "b.runs").mkdir()
     until(lambda: seen == ["a", "b"], "a new run is seen")
@@ -692,7 +692,14 @@ def test_the_eye_tells_of_each_change_and_its_thread_ends_with_the_last_file(her
     assert eye.open
     eye.drop(here / "b.yaml")
     until(lambda: not eye.open, "nothing is looked at any more")
-    assert "hybridnb files" not in {thread.name for thread in threading.enumerate()}
+    until(lambda: "hybridnb files" not in {thread.name for thread in threading.enumerate()}, "the thread ends")
+
+
+def put(file: Path) -> None:
+    """Let there be a workflow's file, whole from the first look on."""
+    aside = file.with_suffix(".new")
+    aside.write_text("jobs: {}")
+    aside.rename(file)
 
 
 def test_the_eye_goes_on_looking_after_one_who_looked_had_an_accident(here: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -704,9 +711,9 @@ def test_the_eye_goes_on_looking_after_one_who_looked_had_an_accident(here: Path
 
     eye.add(here / "a.yaml", stumble)
     eye.add(here / "b.yaml", lambda: seen.append("b"))
-    (here / "a.yaml").write_text("jobs: {}")
+    put(here / "a.yaml")
     until(lambda: seen == ["a"], "the change is seen")
-    (here / "b.yaml").write_text("jobs: {}")
+    put(here / "b.yaml")
     until(lambda: seen == ["a", "b"], "a later change is seen")
     assert "over a stone" in caplog.text
     eye.close()
