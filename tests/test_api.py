@@ -388,8 +388,9 @@ def test_the_wait_for_a_run_has_an_end_when_the_time_is_up(gate: Gate) -> None:
 def test_ctrl_c_ends_the_wait_and_the_run_goes_on(gate: Gate) -> None:
     run = workflow(a="read x <gate").run()
     main = threading.get_ident()
-    threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+    interrupt = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
+        interrupt.start()
         run.wait(DEADLINE)
     gate.open()
     assert run.wait(DEADLINE).state is State.DONE
