@@ -209,9 +209,10 @@ def test_a_host_names_its_scheduler_when_that_is_known() -> None:
 
 
 def test_times_in_utc_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    assert "running since 2026-11-22 13:02:11 UTC" in job_of(RUNNING)["text/plain"]
+    with monkeypatch.context() as patch:  # undone before the zone of all these tests is
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        assert "running since 2026-11-22 13:02:11 UTC" in job_of(RUNNING)["text/plain"]
 
 
 def test_a_job_over_two_days_tells_both() -> None:
