@@ -51,7 +51,7 @@ def test_where_nobody_can_be_asked_the_card_says_what_the_job_waits_for_until_so
     waiting.until(lambda cell: cell.shown and "hybridnb hosts check far" in cell.card.text, "the card says what to do")
     assert waiting.asked == []
     kernel.interrupt()
-    assert "goes on" in waiting.finish(seconds=5).text
+    assert "goes on" in waiting.finish().text
     checked = kernel.run("%hosts check far", answer=person)
     assert "jobs can go there" in checked.text
     assert PASSWORD not in told(checked)
@@ -70,5 +70,5 @@ def test_an_interrupt_at_the_field_withholds_the_answer_and_nothing_else(kernel:
     assert "hybridnb hosts check far" in waiting.text
     waiting.until(lambda cell: "1 done" in cell.card.text, "the other job is done")
     kernel.interrupt()
-    assert "goes on" in waiting.finish(seconds=5).text
+    assert "goes on" in waiting.finish().text
     assert "Traceback" not in waiting.text

@@ -159,7 +159,7 @@ def test_jobs_that_run_hold_their_run_and_those_that_died_do_not(directory: Path
     with pytest.raises(HostError, match=r"/runs/2026-11-22-2015-ab3z has jobs that have not ended: 2/1; cancel them first$"):
         clean(HOST, str(directory), RUN)
     job.kill()
-    job.wait(5)
+    job.wait(30)
     assert clean(HOST, str(directory), RUN) > 0
 
 

@@ -832,7 +832,7 @@ def test_two_that_bring_the_same_files_at_once_do_not_disturb_each_other(folder:
 
     def go(move: Callable[[], object]) -> None:
         try:
-            together.wait(10)
+            together.wait(60)
             move()
         except BaseException as error:  # noqa: BLE001
             wrong.append(error)

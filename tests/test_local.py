@@ -17,7 +17,7 @@ from hybridnb.hosts.local import LocalTransport
 from hybridnb.hosts.transport import File
 from testbed.processes import knows, lives
 
-DEADLINE = 20.0  # seconds
+DEADLINE = 60.0  # seconds
 
 
 @pytest.fixture

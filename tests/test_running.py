@@ -208,7 +208,7 @@ def test_an_interrupted_wait_leaves_the_run_going_and_says_so(kernel: Kernel) ->
     waiting = kernel.begin("%workflow run --wait")
     cell.until(lambda cell: "begun" in cell.card.text, "it runs")
     kernel.interrupt()
-    told = waiting.finish(seconds=5)
+    told = waiting.finish()
     assert "goes on" in told.text
     assert "%workflow cancel" in told.text
     assert "Traceback" not in told.text
@@ -221,7 +221,7 @@ def test_an_interrupted_cell_does_not_end_its_job(kernel: Kernel) -> None:
     waiting = kernel.begin(SLOW.replace("slow\n", "slow --wait\n", 1), "c1")
     waiting.until(lambda cell: cell.shown and "begun" in cell.card.text, "it runs")
     kernel.interrupt()
-    assert "goes on" in waiting.finish(seconds=5).text
+    assert "goes on" in waiting.finish().text
     go(kernel)
     waiting.until(lambda cell: "done" in cell.card.text, "it is done")
 

@@ -193,7 +193,7 @@ def test_close_wakes_whoever_receives(links: Links, server: Server) -> None:
     channel = start(links.opened(server), "exec sleep 100")
     thread, results = in_thread(lambda: channel.receive(60))
     channel.close()
-    thread.join(10)
+    thread.join(30)
     assert results in ([b""], [results[0]] if results and isinstance(results[0], Unreachable) else [b""])
     assert results
 
@@ -235,7 +235,7 @@ def test_at_the_limit_a_channel_waits_until_one_has_ended(links: Links, sshd: Ss
     assert not results
     channels[0].finish()
     assert rest(channels[0]) == b""
-    thread.join(20)
+    thread.join(60)
     assert results == [b"late\n"]
 
 
@@ -670,7 +670,7 @@ def test_a_lost_connection_wakes_whoever_waits_and_can_be_opened_again(
     assert channel.receive(20) == b"on\n"
     thread, results = in_thread(lambda: channel.receive(60))
     getattr(net, fault)()
-    thread.join(10)
+    thread.join(30)
     assert isinstance(results[0], Unreachable)
     assert not link.alive
     with pytest.raises(Unreachable):
@@ -686,7 +686,7 @@ def test_a_killed_server_ends_the_channels(links: Links, server: Server) -> None
     assert channel.receive(20) == b"on\n"
     server.kill()
     with pytest.raises(Unreachable):
-        while channel.receive(10):
+        while channel.receive(30):
             pass
 
 
@@ -702,9 +702,9 @@ def test_drop_wakes_everybody_when_the_network_is_silent(links: Links, server: S
     begun = time.monotonic()
     link.drop()
     for thread, results in waits:
-        thread.join(5)
+        thread.join(10)
         assert isinstance(results[0], Unreachable)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10, "long before they give up by themselves"
     assert not link.alive
 
 
@@ -715,7 +715,7 @@ def test_drop_ends_an_open_that_waits_for_the_network(links: Links, server: Serv
     thread, results = in_thread(link.open)
     until(lambda: net.accepted == 1, "the connection")
     link.drop()
-    thread.join(5)
+    thread.join(10)
     assert isinstance(results[0], Unreachable)
 
 
@@ -725,7 +725,7 @@ def test_drop_withdraws_the_question_that_open_waits_for(links: Links, totp_serv
     thread, results = in_thread(link.open)
     until(lambda: bool(questions.open()), "the question")
     link.drop()
-    thread.join(5)
+    thread.join(30)
     assert isinstance(results[0], Unreachable)
     assert not questions.open()
 

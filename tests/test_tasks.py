@@ -77,7 +77,7 @@ def test_files_move_beside_everything_else_and_say_when_they_are_there(tasks: Ta
     assert not order
     ready.clear()
     gate.set()
-    assert ready.wait(10)
+    assert ready.wait(30)
     tasks.work()
     assert order == ["after"]
     assert not tasks
@@ -100,7 +100,7 @@ def test_what_goes_wrong_with_files_is_told_and_tried_again(tasks: Tasks, ready:
     for _ in range(2):
         ready.clear()
         tasks.work()
-        assert ready.wait(10)
+        assert ready.wait(30)
         tasks.work()
         held[0].due = 0.0
     assert not tasks.trouble

@@ -71,7 +71,7 @@ def test_an_sshd_that_ended_took_its_connections_along_and_comes_back_on_the_sam
         assert connected.stdout
         assert connected.stdout.readline() == b"here\n"
         end(server)
-        assert connected.wait(10) == 255
+        assert connected.wait(30) == 255
     assert server.ssh("true").returncode == 255
     server.start()
     assert server.ssh("true").returncode == 0
@@ -132,7 +132,7 @@ def test_a_host_key_may_be_unknown_of_another_kind_or_another_than_before(sshd: 
 
 def test_an_encrypted_key_needs_its_passphrase(server: Server) -> None:
     words = ["-F", str(server.config), "-i", str(server.encrypted_key), "-o", "IdentityFile=none", server.name, "echo in"]
-    with_key = pexpect.spawn("ssh", words, encoding="utf-8", timeout=10, env={"PATH": os.environ["PATH"]})
+    with_key = pexpect.spawn("ssh", words, encoding="utf-8", timeout=30, env={"PATH": os.environ["PATH"]})
     with_key.expect("passphrase")
     with_key.sendline(testbed_sshd.PASSPHRASE)
     with_key.expect(["in\r\n"])
@@ -143,7 +143,7 @@ def test_a_server_may_ask_for_a_password_and_a_code(totp_server: Server) -> None
     refused = totp_server.ssh("true")
     assert "keyboard-interactive" in refused.stderr
     words = ["-F", str(totp_server.config), "-o", "PubkeyAuthentication=no", totp_server.name, "echo in"]
-    asked = pexpect.spawn("ssh", words, encoding="utf-8", timeout=10)
+    asked = pexpect.spawn("ssh", words, encoding="utf-8", timeout=30)
     asked.expect("Password:")
     asked.sendline(PASSWORD)
     asked.expect("Verification code:")
@@ -185,7 +185,7 @@ def net(echo: tuple[str, int]) -> Iterator[Proxy]:
 @pytest.fixture
 def line(net: Proxy) -> Iterator[socket.socket]:
     """Give a connection through the proxy that has been used once."""
-    with socket.create_connection((net.address, net.port), timeout=5) as connection:
+    with socket.create_connection((net.address, net.port), timeout=30) as connection:
         assert exchange(connection, b"hello") == b"hello"
         yield connection
 
@@ -217,14 +217,17 @@ def test_a_proxy_passes_everything_on_and_both_ends(net: Proxy, line: socket.soc
     sending.join()
     line.shutdown(socket.SHUT_WR)
     assert line.recv(1) == b""
-    processes.until(lambda: net.open == 0, "the end of the connection", seconds=5)
+    processes.until(lambda: net.open == 0, "the end of the connection")
 
 
 def test_latency_is_added_each_way(net: Proxy, line: socket.socket) -> None:
     net.latency = 0.1
-    start = time.monotonic()
-    exchange(line, b"x")
-    assert 0.2 <= time.monotonic() - start < 2
+    took = []
+    for _ in range(5):
+        start = time.monotonic()
+        exchange(line, b"x")
+        took.append(time.monotonic() - start)
+    assert 0.2 <= min(took) < 2, "the machine may be slow, but not each time"
 
 
 def test_a_rate_is_not_exceeded(net: Proxy, line: socket.socket) -> None:
@@ -240,7 +243,7 @@ def test_what_stalls_is_silent_until_it_goes_on(net: Proxy, line: socket.socket,
     line.settimeout(0.2)
     with pytest.raises(TimeoutError):
         exchange(line, b"x")
-    line.settimeout(5)
+    line.settimeout(30)
     net.resume()
     assert line.recv(9) == b"x"
 
@@ -250,7 +253,7 @@ def test_a_stalled_connection_can_be_reset(net: Proxy, line: socket.socket) -> N
     net.rst()
     with pytest.raises(ConnectionResetError):
         line.recv(1)
-    processes.until(lambda: net.open == 0, "the end of the connection", seconds=5)
+    processes.until(lambda: net.open == 0, "the end of the connection")
 
 
 def test_fin_ends_a_connection_in_order(net: Proxy, line: socket.socket) -> None:
@@ -261,10 +264,10 @@ def test_fin_ends_a_connection_in_order(net: Proxy, line: socket.socket) -> None
 def test_a_proxy_that_refuses_keeps_what_is_open_and_accepts_on_the_same_port_again(net: Proxy, line: socket.socket) -> None:
     net.refuse()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((net.address, net.port), timeout=5)
+        socket.create_connection((net.address, net.port), timeout=30)
     assert exchange(line, b"x") == b"x"
     net.accept()
-    socket.create_connection((net.address, net.port), timeout=5).close()
+    socket.create_connection((net.address, net.port), timeout=30).close()
 
 
 def test_in_a_hole_nothing_is_ever_said(net: Proxy, echo: tuple[str, int]) -> None:
@@ -273,7 +276,7 @@ def test_in_a_hole_nothing_is_ever_said(net: Proxy, echo: tuple[str, int]) -> No
         with pytest.raises(TimeoutError):
             exchange(connection, b"x")
         net.heal()
-        connection.settimeout(5)
+        connection.settimeout(30)
         assert connection.recv(1) == b"x"
 
 

@@ -74,7 +74,7 @@ class Daemon:
                     self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, start_new_session=True
                 )
 
-    def stop(self, *, seconds: float = 10) -> None:
+    def stop(self, *, seconds: float = DEADLINE) -> None:
         """Ask it to end by TERM; one that does not is killed."""
         if self._process and self.alive:
             self._process.terminate()
@@ -100,7 +100,7 @@ def end(processes: Iterable[psutil.Process]) -> None:
     for process in ending:
         with suppress(psutil.Error):
             process.kill()
-    finish = time.monotonic() + 5
+    finish = time.monotonic() + DEADLINE
     while any(lives(process) for process in ending) and time.monotonic() < finish:
         time.sleep(0.005)
 

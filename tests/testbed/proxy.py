@@ -34,7 +34,7 @@ class Proxy:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(ready)), name="proxy", daemon=True)
         self._thread.start()
-        ready.wait(5)
+        ready.wait(30)
 
     def heal(self) -> None:
         """Pass on everything at once, as it comes; what is broken stays broken."""
@@ -101,7 +101,7 @@ class Proxy:
 
     def _call(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Do something in the loop's thread and return when it is done."""
-        asyncio.run_coroutine_threadsafe(work(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result(30)
 
     async def _main(self, ready: threading.Event) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
