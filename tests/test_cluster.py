@@ -156,6 +156,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slurm: Slurm) -> Calla
 
 
 OK, ANY, FAILED = Kind.OK, Kind.ANY, Kind.FAILED
+GATE = "until [ -e go ]; do sleep 0.1; done"  # in the work folder
 
 
 # -- ends ----------------------------------------------------------------------------------------------------------------
@@ -345,9 +346,10 @@ def test_retries_happen_in_the_same_allocation_each_in_its_own_folder(site: Site
 
 def test_a_child_does_not_run_though_slurm_lets_it(site: Site) -> None:
     """A child ran though its parent failed (desispec#1727): Slurm takes a parent that it has forgotten for a satisfied edge."""
-    jobs = [site.job(1, "sleep 2; exit 1"), site.job(2, "echo 2 >>ran", (1, OK))]
+    jobs = [site.job(1, f"{GATE}; exit 1"), site.job(2, "echo 2 >>ran", (1, OK))]
     site.host.submit(jobs)
     (site.place(1) / "kids").unlink()  # else the parent sees to it
+    (site.work / "go").touch()
     child = next(r.native_id for r in site.host.hear() if r.key == key(RUN, 2, 1) and r.native_id)
     end = time.monotonic() + DEADLINE
     while not (site.place(1) / "end").exists():
@@ -393,11 +395,12 @@ def test_cancelling_stops_what_runs_and_what_waits_and_frees_what_waits_for_any_
 
 
 def test_an_attempt_is_withdrawn_only_before_it_begins(site: Site) -> None:
-    site.host.submit([site.job(1, "sleep 1"), site.job(2, "echo 2 >>ran", (1, OK))])
+    site.host.submit([site.job(1, GATE), site.job(2, "echo 2 >>ran", (1, OK))])
     site.wait(1, State.RUNNING)
     site.host.withdraw([key(RUN, 1, 1), key(RUN, 2, 1)])
     site.wait(2, "withdrawn")
     site.wait(1, "kept")
+    (site.work / "go").touch()
     assert site.states(1) == [State.DONE]
     site.until(lambda: not site.queue())
     assert site.says("ran") == []
@@ -481,9 +484,10 @@ def test_a_refusal_for_now_is_tried_again(site: Site, fake: Callable[[str], None
 # -- a controller in trouble ---------------------------------------------------------------------------------------------
 def test_a_controller_that_is_down_changes_nothing_and_scripts_end_all_the_same(site: Site) -> None:
     """Munge was down, and the job called failed (cylc-flow#3436)."""
-    site.host.submit([site.job(1, "sleep 2; echo 1 >>ran"), site.job(2, "echo 2 >>ran", (1, OK))])
+    site.host.submit([site.job(1, f"{GATE}; echo 1 >>ran"), site.job(2, "echo 2 >>ran", (1, OK))])
     site.wait(1, State.RUNNING)
     site.slurm.stop("slurmctld")
+    (site.work / "go").touch()
     assert site.states(1) == [State.DONE]
     site.clock.ahead += 400
     site.until(lambda: any("Slurm cannot be asked" in t for t in site.troubles), "the trouble")
