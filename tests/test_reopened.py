@@ -17,7 +17,7 @@ from hybridnb.journal import line, parse
 from hybridnb.notebook.card import MIME
 from hybridnb.notebook.talk import TARGET
 from hybridnb.service import process
-from hybridnb.store import newest
+from hybridnb.store import listed, newest
 
 WAITS = "until [ -e {} ]; do sleep 0.02; done"
 FIRST = f"%%job local first\necho first >> ran\n{WAITS.format('go')}\necho '# hybridnb loss=0.25'\necho learned"
@@ -78,7 +78,7 @@ def test_after_kernel_and_service_were_killed_a_notebook_tells_what_went_on_and_
     assert "since you last looked: " in loaded.text
     assert "first done" in loaded.text
     until(lambda: ran(jupyter) == ["breaks", "first", "second"], "all have begun")
-    assert state_of(kernel, "second") == "running"
+    kernel.until(lambda: state_of(kernel, "second") == "running", "the second is told to run")
     (jupyter / "go-on").touch()
     loaded.until(lambda cell: "2 done" in cell.card.text, "the card tells the end")
     assert "failed" in loaded.card.text
@@ -111,8 +111,7 @@ def test_a_cell_that_is_run_again_after_a_restart_shows_its_job_as_it_is(kernels
     begun(kernel)
     kernel.kill()
     kernel = kernels("study.ipynb")
-    cell = kernel.run(FIRST, "c1")
-    assert "running" in cell.card.text
+    cell = kernel.run(FIRST, "c1").until(lambda cell: "running" in cell.card.text, "the card tells that it runs")
     run = kernel.run("r = %workflow run")
     assert not run.error
     (jupyter / "go").touch()
@@ -252,6 +251,7 @@ def test_a_job_of_a_run_long_ago_is_found(kernels: Callable[..., Kernel], jupyte
     kernel.run("%%job local prepare --wait\necho prepare >> ran", "c1")
     kernel.close()
     (folder,) = newest(jupyter / "study.yaml")
+    until(lambda: not listed(folder), "its last word is written")
     for number in range(25):  # later runs, of another job
         copied(folder, folder.with_name(f"{int(folder.name[:4]) + 1}{folder.name[4:-2]}{number + 10}"))
     kernel = kernels("study.ipynb")
