@@ -21,7 +21,7 @@ from testbed.guard import Guard
 from testbed.processes import Daemon, end_those_of, until
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-WAIT = 20_000  # milliseconds for what should be there soon
+WAIT = 60_000  # milliseconds for what should be there soon, also where the machine is slow
 HARMLESS = (  # what JupyterLab and ipywidgets say themselves while a kernel comes or goes
     "Unsatisfied version",
     "Connection lost, reconnecting",

@@ -265,9 +265,21 @@ w = Board(nodes, edges); w"""
     seen.book.run(3)
     holds(lambda: near(seen.colour("job500"), rgb(STYLES["done"].strong)), "all jobs are painted as done")
     seen.ask("window.drawn = 0; cy.on('render', () => window.drawn++);")
+    holds(lambda: at_rest(seen), "cytoscape has drawn all that it had to")
+    seen.ask("window.drawn = 0")
     seen.book.run(4)
     holds(lambda: near(seen.colour("job500"), rgb(STYLES["failed"].strong)), "all jobs are painted as failed")
-    assert seen.ask("return window.drawn") == 0
+    assert drawn(seen) == 0
+
+
+def drawn(seen: Seen) -> int:
+    return int(seen.ask("return window.drawn"))
+
+
+def at_rest(seen: Seen) -> bool:
+    before = drawn(seen)
+    seen.page.wait_for_timeout(200)
+    return drawn(seen) == before
 
 
 def test_boxes_of_hosts_hold_their_jobs_and_a_stack_tells_its_size(notebook: Open) -> None:

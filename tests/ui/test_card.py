@@ -212,7 +212,7 @@ def test_a_card_is_used_by_keyboard_without_the_notebooks_shortcuts(notebook: Op
     book.button(2, "Run").focus()
     screen.page.keyboard.press("Enter")
     expect(book.card(2)).to_contain_text("train is running")
-    assert screen.page.evaluate("document.activeElement.classList.contains('hnb-Card-bar')")
+    screen.page.wait_for_function("document.activeElement.classList.contains('hnb-Card-bar')")
     screen.page.keyboard.press("Tab")
     expect(book.button(2, "Cancel")).to_be_focused()
     screen.page.keyboard.press("Space")
