@@ -34,7 +34,7 @@ def test_an_answer_goes_to_its_question() -> None:
     for question in questions.open():
         questions.answer(question.id, f"for {question.host}")
     for n, (thread, results) in enumerate(asked):
-        thread.join(5)
+        thread.join(30)
         assert results == [f"for host{n}"]
     assert not questions.open()
 
@@ -46,7 +46,7 @@ def test_a_question_shows_what_a_face_needs() -> None:
     (question,) = questions.open()
     assert (question.host, question.text, question.hidden, question.choices) == ("h", "Trust it?", False, ("yes", "no"))
     questions.answer(question.id, "yes")
-    thread.join(5)
+    thread.join(30)
 
 
 def test_faces_are_told_of_each_question_and_of_its_end() -> None:
@@ -69,7 +69,7 @@ def test_an_answer_may_be_withheld() -> None:
     thread, results = beside(lambda: questions.ask("h", "Code:"))
     until(lambda: bool(questions.open()), "the question")
     questions.answer(questions.open()[0].id, None)
-    thread.join(5)
+    thread.join(30)
     assert isinstance(results[0], Refused)
 
 
@@ -81,7 +81,7 @@ def test_a_second_answer_and_one_to_another_process_are_told_so() -> None:
     with pytest.raises(NotFound):
         others.answer(number, "x")
     questions.answer(number, "x")
-    thread.join(5)
+    thread.join(30)
     with pytest.raises(NotFound):
         questions.answer(number, "y")
 
@@ -92,7 +92,7 @@ def test_an_answer_shows_nowhere() -> None:
     thread, _ = beside(lambda: questions.ask("h", "Code:"))
     until(lambda: bool(questions.open()), "the question")
     questions.answer(questions.open()[0].id, "hunter2")
-    thread.join(5)
+    thread.join(30)
     assert "hunter2" not in "".join(shown) + repr(questions)
 
 
@@ -103,7 +103,7 @@ def test_a_link_that_is_given_up_takes_back_its_own_questions_alone() -> None:
     _, others = beside(lambda: other.ask("Code:"))
     until(lambda: len(questions.open()) == 2, "the questions")
     asking.give_up()
-    thread.join(5)
+    thread.join(30)
     assert isinstance(results[0], Unreachable)
     assert [question.host for question in questions.open()] == ["other"]
     questions.answer(questions.open()[0].id, "x")

@@ -378,7 +378,7 @@ def test_when_the_listening_ends_the_connection_does(host: ShellTransport, tmp_p
     Heard(host, tmp_path / "record")
     until(lambda: listening(tmp_path), "tail")
     end(listening(tmp_path))
-    assert lost.wait(20)
+    assert lost.wait(60)
     assert not host.alive
 
 
@@ -437,7 +437,7 @@ def test_what_is_asked_for_from_time_to_time_is_lost_with_the_connection_too(hos
     host.lost = lost.set
     Heard(host, tmp_path / "record")
     end(control(host))
-    assert lost.wait(20)
+    assert lost.wait(60)
     assert not host.alive
 
 
@@ -497,7 +497,7 @@ def test_a_request_that_is_cut_after_any_byte_does_nothing(sh: str, tmp_path: Pa
             link.up = cut
             with pytest.raises(Unreachable):
                 transport.run('cat >"$1"', words, input=b"a\nb\n", files=files)
-            link.channels[-1].process.wait(20)
+            link.channels[-1].process.wait(60)
             assert os.listdir(folder) == [], f"cut after {cut} of {size} bytes"
         again(transport).run('cat >"$1"', words, input=b"a\nb\n", files=files)
     assert sorted(os.listdir(folder)) == ["files", "ran"]
@@ -559,7 +559,7 @@ def test_the_first_line_of_a_channel_that_is_cut_after_any_byte_does_nothing(das
         link.up = cut
         with pytest.raises(HostError):
             list(dash.stream('touch "$1"', f"{tmp_path}/ran"))
-        link.channels[-1].process.wait(20)
+        link.channels[-1].process.wait(60)
         assert os.listdir(tmp_path) == [], f"cut after {cut} of {size} bytes"
         again(dash)
     assert list(dash.stream('touch "$1"', f"{tmp_path}/ran")) == []
