@@ -79,8 +79,9 @@ def test_an_empty_file_is_an_empty_workflow(tmp_path: Path) -> None:
     assert WorkflowFile(path).definition == Workflow("digits")
 
 
-def test_a_file_that_an_editor_has_just_emptied_is_awaited(file: WorkflowFile) -> None:
+def test_a_file_that_an_editor_has_just_emptied_is_awaited(file: WorkflowFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some editors write in place: they empty the file first, and an edit then would be made to nothing."""
+    monkeypatch.setattr("hybridnb.workflow_file.PAUSE", 30.0)  # longer than this machine may need to write
     with file.path.open("w") as editor:
         edit = threading.Thread(target=file.edit, args=[setting("train", retries=1)])
         edit.start()
