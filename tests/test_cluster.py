@@ -229,7 +229,7 @@ def test_a_job_that_may_never_start_shows_why(site: Site) -> None:
     assert site.states(1, 2) == [State.CANCELLED, State.CANCELLED]
 
 
-@pytest.mark.timeout(240)  # Slurm counts in minutes, and looks twice a minute
+@pytest.mark.timeout(400)  # Slurm counts in minutes, and looks twice a minute
 def test_the_time_limit_is_told_as_such_also_when_the_script_ends_in_order(site: Site) -> None:
     polite = "trap 'exit 0' TERM; sleep 300 & wait"
     limit = Resources(partition="short")

@@ -20,7 +20,7 @@ SEARCHED = sum(1 for n in range(2, 40001) if all(n % d for d in range(2, int(n**
 
 def hybridnb(folder: Path, *words: str) -> str:
     command = [sys.executable, "-m", "hybridnb", *words]
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=100)
+    done = subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=250)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -56,7 +56,7 @@ def test_a_notebook_runs_as_it_is_and_tells_what_it_did(name: str, tmp_path: Pat
             shutil.copy(path, tmp_path)
     shutil.copytree(EXAMPLES / "data", tmp_path / "data")
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", f"{name}.ipynb"]
-    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=100)
+    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=250)
     assert done.returncode == 0, done.stderr
     shown = outputs(tmp_path / f"{name}.ipynb")
     assert "done" in shown

@@ -57,7 +57,7 @@ class Notebook:
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *words]
-        return subprocess.run(command, cwd=self.path.parent, env=os.environ, text=True, capture_output=True, timeout=100)
+        return subprocess.run(command, cwd=self.path.parent, env=os.environ, text=True, capture_output=True, timeout=250)
 
     def executed(self, name: str = "") -> Executed:
         """Read what came of it, or of the copy of this name."""
