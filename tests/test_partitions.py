@@ -15,6 +15,7 @@ from hybridnb.hosts.config import Hosts
 from hybridnb.hosts.far import FarHost
 from hybridnb.hosts.partitions import Partitions
 from hybridnb.service import process
+from testbed.processes import until
 from testbed.slurm import Slurm
 from testbed.sshd import Server
 
@@ -108,6 +109,7 @@ def test_a_controller_that_is_down_is_asked_again(local: Path, hosts: Hosts, slu
     slurm.stop("slurmctld")
     assert known.of("cluster", local) == []
     slurm.start("slurmctld")
+    until(lambda: "is UP" in slurm.run("scontrol", "ping").stdout, "the controller")
     assert known.of("cluster", local) == THERE
 
 
