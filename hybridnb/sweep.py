@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import product
@@ -50,6 +51,17 @@ def members(jobs: Mapping[str, Job], word: str, *, of: str = "the workflow") -> 
         return found
     known = [*jobs, *dict.fromkeys(job.group for job in jobs.values() if job.group)]
     raise NotFound(f"{of} has no job '{word}'{did_you_mean(word, known)}")
+
+
+def shortened(job: Job, jobs: Mapping[str, Job]) -> Job:
+    """Let a job wait for a group where it waits for all its jobs in the same way, as a person would write it."""
+    groups = {d: jobs[d.job].group for d in job.after if d.job in jobs and jobs[d.job].group}
+    if not groups:
+        return job
+    sizes = Counter(other.group for other in jobs.values())
+    found = Counter((group, d.kind) for d, group in groups.items())
+    short = {d: Dependency(group, d.kind) for d, group in groups.items() if found[group, d.kind] == sizes[group]}
+    return replace(job, after=tuple(dict.fromkeys(short.get(d, d) for d in job.after)))
 
 
 def put(workflow: Workflow, job: Job) -> Workflow:

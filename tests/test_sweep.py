@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,15 @@ def problems(text: str) -> list[tuple[int, int, str]]:
 
 
 # -- the file -------------------------------------------------------------------------------------------------------------
+def test_what_waits_for_all_jobs_of_a_sweep_is_told_by_its_name() -> None:
+    swept = [job("first"), job("train", sweep={"lr": (1, 2)}), job("all", "first", "train"), job("however", "train:any")]
+    jobs = expand(Workflow.of("w", swept)).jobs
+    assert [str(d) for d in sweep.shortened(jobs["all"], jobs).after] == ["first", "train"]
+    assert [str(d) for d in sweep.shortened(jobs["however"], jobs).after] == ["train:any"]
+    some = replace(jobs["all"], after=jobs["all"].after[:-1])
+    assert sweep.shortened(some, jobs) == some
+
+
 def test_a_sweep_is_read_and_written_as_it_was_given() -> None:
     train = parse(STUDY)["train"]
     assert train.sweep == {"lr": (0.1, 0.001), "depth": (2, 4)}

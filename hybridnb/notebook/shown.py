@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import drawing, show
+from .. import drawing, show, sweep
 from ..errors import HybridnbError
 from ..model import Job, Workflow
 from ..show import Status
@@ -64,7 +64,8 @@ class JobCard:
             return _JobFacts(job, None, None, (), {}, self._notes(job))
         status = reading.job(self.name)
         status["scheduler"] = self.book.scheduler(status["host"])
-        ran, note = reading.run.jobs[self.name], self._notes(job, self._note(status, reading), reading)
+        known, note = reading.jobs(), self._notes(job, self._note(status, reading), reading)
+        ran = sweep.shortened(known[self.name], known)
         return _JobFacts(ran, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), note)
 
     def _notes(self, job: Job | None, note: str = "", reading: Reading | None = None) -> str:
