@@ -277,8 +277,8 @@ class Engine:
 
     @staticmethod
     def _rest(store: Store) -> None:
+        store.snapshot(force=True)  # first: who hears of the end may look at it, or move the folder
         store.commit(sync=True)
-        store.snapshot(force=True)
         store.rest()
         environment.forget(store.run.id)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from hybridnb import environment
 from hybridnb import home as home_folder
@@ -105,6 +106,21 @@ def test_retries_are_attempts_of_their_own(engine: Engine, tmp_path: Path) -> No
         (3, State.DONE, 0),
     ]
     assert states(store.run) == {"a": "done", "b": "done"}
+
+
+def test_who_hears_of_the_end_finds_the_snapshot_written(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    commit = Store.commit
+
+    def told_by_the_snapshot(store: Store, *, sync: bool = False) -> None:
+        if store.run.ended_at:
+            told.append(yaml.safe_load((store.folder / "run.yaml").read_text())["state"])
+        commit(store, sync=sync)
+
+    monkeypatch.setattr(Store, "commit", told_by_the_snapshot)
+    start(engine, tmp_path, job("a"))
+    finish(engine)
+    assert set(told) == {"done"}
 
 
 def test_scripts_get_params_environment_and_folder(engine: Engine, tmp_path: Path) -> None:
