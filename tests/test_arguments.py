@@ -6,6 +6,7 @@ import argparse
 import re
 import subprocess
 import sys
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_params_are_read_as_yaml_reads_them(said: str, meant: object) -> None:
 
 
 def test_a_param_in_quotes_stays_a_text() -> None:
-    assert job("""local train -p "a='1'" --param 'b="true"' """).params == {"a": "1", "b": "true"}
+    assert job("""local train -p "a='1'" --param 'b="true"' -p "c='it''s'" """).params == {"a": "1", "b": "true", "c": "it's"}
 
 
 def test_a_sweep_goes_through_the_lists_and_keeps_the_rest() -> None:
@@ -113,8 +114,8 @@ def test_the_files_of_a_sweep_keep_the_names_of_its_params_however_these_are_giv
     assert job("local train --param=lr=0.1,0.2 --sweep --out {lr}.json").outputs == ("{lr}.json",)
 
 
-def test_a_sweep_without_a_list_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"-p lr=0\.1,0\.01"):
+def test_a_sweep_without_a_list_is_refused_and_told_how_one_value_is_swept() -> None:
+    with pytest.raises(UsageError, match=r"-p lr=0\.1,0\.01.*lr=0\.1 is one value, a sweep of one is lr=\[0\.1\]"):
         job("local train -p lr=0.1 --sweep")
 
 
@@ -265,6 +266,74 @@ def test_the_value_of_a_variable_stays_one_word() -> None:
 
 def test_a_list_in_a_line_is_what_the_sweep_goes_through() -> None:
     assert job("local train -p lr={rates} --sweep", variables={"rates": [0.1, 0.01]}).sweep == {"lr": (0.1, 0.01)}
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        (range(3), (0, 1, 2)),
+        ({0.1, 0.01}, (0.01, 0.1)),
+        ({"b", 1, None}, (None, 1, "b")),
+        ({"x": 1, "a": 2}.keys(), ("x", "a")),
+        ({"x": 1, "a": 2}.values(), (1, 2)),
+        (array("d", [0.1, 0.5]), (0.1, 0.5)),
+        ((True, None, "x"), (True, None, "x")),
+        (["a,b", "c"], ("a,b", "c")),
+        (["it's", 'he\'s "x"', "", " a ", "[b]"], ("it's", 'he\'s "x"', "", " a ", "[b]")),
+        ([0.1], (0.1,)),
+        (["a,b"], ("a,b",)),
+        (["[b]"], ("[b]",)),
+        (range(1), (0,)),
+    ],
+    ids=repr,
+)
+def test_a_sweep_goes_through_whatever_is_like_a_list(values: Any, meant: tuple[Any, ...]) -> None:
+    assert job("local train -p v={values} --sweep", variables={"values": values}).sweep == {"v": meant}
+    assert job("local train --param=v={values} --sweep", variables={"values": values}).sweep == {"v": meant}
+
+
+def test_what_can_be_made_a_list_is_swept_as_one_and_a_number_that_can_stays_a_number() -> None:
+    class Series:
+        """Stands for one of NumPy or pandas, which are not needed here."""
+
+        def __init__(self, held: Any) -> None:
+            self.held = held
+
+        def __str__(self) -> str:
+            return f"0  {self.held}"
+
+        def tolist(self) -> Any:
+            return self.held
+
+    assert job("local train -p v={v} --sweep", variables={"v": Series([0.1, 0.2])}).sweep == {"v": (0.1, 0.2)}
+    assert job("local train -p v={v} -p w=1,2 --sweep", variables={"v": Series(0.1)}).params == {"v": "0  0.1"}
+
+
+def test_a_list_without_values_makes_no_sweep() -> None:
+    with pytest.raises(UsageError, match=r"-p v=\[\] has no values, which makes no job"):
+        job("local train -p v={none} --sweep", variables={"none": []})
+
+
+@pytest.mark.parametrize("values", [{"a": 1, "b": 2}, iter([1, 2])], ids=["mapping", "iterator"])
+def test_what_is_no_list_is_not_swept_as_the_text_that_python_shows(values: Any) -> None:
+    assert "a sweep goes through a list" in refusal(job_parser(), "local train -p v={values} --sweep", {"values": values})
+
+
+def test_brackets_make_a_sweep_of_one_value() -> None:
+    assert job("local train -p lr=[0.1] -p 'depth=[2, 4]' --sweep").sweep == {"lr": (0.1,), "depth": (2, 4)}
+
+
+def test_nothing_and_truth_are_yamls_in_a_param() -> None:
+    variables = {"nothing": None, "yes": True, "one": ["a"]}
+    made = job("local train -p a={nothing} -p b={yes} -p c={one} -p d=x-{yes}", variables=variables)
+    assert made.params == {"a": None, "b": True, "c": "a", "d": "x-True"}
+
+
+def test_a_list_of_any_kind_names_files() -> None:
+    assert job("local train --in {files} --out {more}", variables={"files": {"b", "a"}, "more": {"c": 1}.keys()}).inputs == (
+        "a",
+        "b",
+    )
 
 
 def test_the_files_of_a_sweep_keep_the_names_of_its_params() -> None:

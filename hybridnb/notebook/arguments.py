@@ -13,7 +13,7 @@ from IPython.core.error import UsageError
 
 from ..errors import did_you_mean
 from ..model import Kind
-from .expansion import expand
+from .expansion import as_param, as_sweep, expand
 from .recipe import job_mapping
 
 __all__ = ["Parser", "Words", "expand", "help_of", "hosts_parser", "job_mapping", "job_parser", "runs_parser", "workflow_parser"]
@@ -21,6 +21,7 @@ __all__ = ["Parser", "Words", "expand", "help_of", "hosts_parser", "job_mapping"
 Variables = Mapping[str, Any]
 
 _WIDTH = 100  # characters of a line of help
+_PARAM = re.compile(r"(?P<option>--param=|-p(?!$))(?P<name>[^=]*)(?P<equals>=?)")
 _OTHERS = "; what only sbatch knows goes behind --sbatch"
 
 
@@ -138,11 +139,16 @@ def _joined(words: Sequence[str]) -> list[str]:
 def _expanded(words: Sequence[str], variables: Variables) -> list[str]:
     """Expand each word, but not what is filled in later: the label of a picture, in the files of a sweep the names of its params."""
     pairs = list(zip(["", *words], words))
-    params = [w for before, w in pairs if before in ("-p", "--param")]
-    params += [w.removeprefix("--param=").removeprefix("-p") for w in words if re.match(r"--param=|-p.", w)]
-    swept = {param.partition("=")[0] for param in params} if "--sweep" in words else set()
+    given = [found for before, word in pairs if (found := _PARAM.match(f"-p{word}" if before in ("-p", "--param") else word))]
+    sweeps = "--sweep" in words
+    swept = {param["name"] for param in given} if sweeps else set()
 
     def expanded(before: str, word: str) -> str:
+        if before in ("-p", "--param"):
+            return expanded("", f"-p{word}").removeprefix("-p")
+        if found := _PARAM.match(word):
+            value = expand(word[found.end() :], variables, alone=as_sweep if sweeps else as_param)
+            return found["option"] + expand(found["name"], variables) + found["equals"] + value
         option = word.partition("=")[0] if word.startswith("--") else before
         return word if option == "--label" else expand(word, variables, keep=swept if option in ("--in", "--out") else ())
 

@@ -26,6 +26,7 @@ LANGUAGES = {
     "php": "php",
 }
 RESOURCES = ("time", "partition", "account", "qos", "constraint", "nodes", "ntasks", "cpus_per_task", "gpus", "mem", "sbatch")
+_BRACKETS = re.compile(r"\s*\[((?:'[^']*'|\"[^\"]*\"|[^]['\"])*)\]\s*")  # a list that may hold one value only
 _PIECE = re.compile(r"(?:^|,)((?:'[^']*'|\"[^\"]*\"|[^,])*)")  # between two commas
 _PLAIN = ("host", "after", "env", "inputs", "outputs", "retries", "timeout")
 
@@ -89,12 +90,23 @@ def _program(language: str) -> str:
 
 def _params(given: Mapping[str, str], *, sweep: bool) -> dict[str, dict[str, Any]]:
     """Return params, and of a sweep what it goes through."""
-    several = {name: text for name, text in given.items() if sweep and "," in text}
-    if sweep and not several:
-        raise UsageError("--sweep goes through the values of params: -p lr=0.1,0.01 -p depth=2,4")
-    params = {name: _value(name, text) for name, text in given.items() if name not in several}
-    swept = {name: [_value(name, piece) for piece in _pieces(name, text)] for name, text in several.items()}
+    swept = {name: pieces for name, text in given.items() if sweep and (pieces := _several(name, text)) is not None}
+    if sweep and not swept:
+        told = "".join(f"; {name}={text} is one value, a sweep of one is {name}=[{text}]" for name, text in [*given.items()][:1])
+        raise UsageError(f"--sweep goes through the values of params: -p lr=0.1,0.01 -p depth=2,4{told}")
+    params = {name: _value(name, text) for name, text in given.items() if name not in swept}
     return {key: found for key, found in (("params", params), ("sweep", swept)) if found}
+
+
+def _several(name: str, text: str) -> list[Any] | None:
+    """Read a,b or [a] as the values of a sweep; None for one value."""
+    if found := _BRACKETS.fullmatch(text):
+        if not found[1].strip():
+            raise UsageError(f"-p {name}={text} has no values, which makes no job; give at least one")
+        text = found[1]
+    elif "," not in text:
+        return None
+    return [_value(name, piece) for piece in _pieces(name, text)]
 
 
 def _pieces(name: str, text: str) -> list[str]:
@@ -110,7 +122,7 @@ def _value(name: str, text: str) -> Any:
     from .. import document
 
     if not text or (len(text) > 1 and text[0] == text[-1] and text[0] in "'\""):
-        return text[1:-1]
+        return text[1:-1].replace("''", "'") if text[:1] == "'" else text[1:-1]
     try:
         return document.plain(text)
     except ValueError:
