@@ -14,8 +14,8 @@ from .document import Fields, Items, Node, Scalar, is_empty, is_null, kind_of, n
 from .errors import DefinitionError, Problem, did_you_mean
 from .model import Dependency, Job, Resources, Workflow, about_combinations, about_name, about_param, about_twice, about_value
 from .model import about_variable, is_path, wrong_edges, wrong_groups
+from .resources import about_gpus, about_mem, about_time, wrong_options
 
-_SLURM_TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|UNLIMITED|INFINITE", re.I)
 _DURATION = re.compile(r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([smhd]?)")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -210,13 +210,12 @@ class Reader:
             **{name: _RESOURCES[name](self, value, f"{name} in {what}") for name, (_, value) in found.items() if not is_null(value)}
         )
 
-    def time(self, node: Node, what: str) -> str:
-        text = self.text(node, what)
-        if text and not _SLURM_TIME.fullmatch(text):
-            self.wrong(
-                node, f"{what}: expected Slurm's minutes, hours:minutes:seconds or days-hours (90, 1:30:00, 2-12), not '{text:.40}'"
-            )
-        return text
+    def options(self, node: Node, what: str) -> tuple[str, ...]:
+        """Read further options of sbatch."""
+        options = self.texts(node, what)
+        for number, about in wrong_options(options):
+            self.wrong(node.nodes[number] if isinstance(node, Items) else node, f"{what}: {about}")
+        return options
 
     def count(self, node: Node, what: str, *, least: int = 1) -> int:
         text = node.text if isinstance(node, Scalar) else ""
@@ -334,6 +333,18 @@ class Reader:
         return out
 
 
+def _spelled(about: Callable[[str], str]) -> Callable[[Reader, Node, str], str]:
+    """Return what reads a text of which something may be wrong."""
+
+    def read(reader: Reader, node: Node, what: str) -> str:
+        text = reader.text(node, what)
+        if text and (wrong := about(text)):
+            reader.wrong(node, f"{what}: {wrong}")
+        return text
+
+    return read
+
+
 _JOB: dict[str, Callable[[Reader, Node, str], Any]] = {
     "host": Reader.word,
     "script": Reader.script,
@@ -350,16 +361,16 @@ _JOB: dict[str, Callable[[Reader, Node, str], Any]] = {
     "timeout": Reader.timeout,
 }
 _RESOURCES: dict[str, Callable[[Reader, Node, str], Any]] = {
-    "time": Reader.time,
-    "partition": Reader.text,
-    "account": Reader.text,
-    "qos": Reader.text,
+    "time": _spelled(about_time),
+    "partition": Reader.word,
+    "account": Reader.word,
+    "qos": Reader.word,
     "constraint": Reader.text,
     "nodes": Reader.count,
     "ntasks": Reader.count,
     "cpus_per_task": Reader.count,
-    "gpus": Reader.text,
-    "mem": Reader.text,
-    "sbatch": Reader.texts,
+    "gpus": _spelled(about_gpus),
+    "mem": _spelled(about_mem),
+    "sbatch": Reader.options,
 }
 ALIASES = {"cpus": "cpus_per_task"}

@@ -26,6 +26,7 @@ import hybridnb
 from hybridnb import Job, Run, State, Workflow, hosts, runs
 from hybridnb.api import Log, RunGroup, RunJob
 from hybridnb.errors import CallError, Conflict, DefinitionError, NotFound, RunFailed, StoreError
+from hybridnb.model import Resources
 from hybridnb.service import process
 
 ROOT = Path(__file__).parent.parent
@@ -162,6 +163,12 @@ def test_a_job_is_added_as_it_is_or_by_its_fields_but_not_by_both() -> None:
     with pytest.raises(DefinitionError, match="did you mean 'exec'"):
         made.add("b", exce="true")
     assert list(made) == ["a"]
+
+
+def test_a_job_as_an_object_asks_for_nothing_that_sbatch_cannot_read(folder: Path) -> None:
+    with pytest.raises(DefinitionError, match="mem in resources of job 'a': expected a whole number of megabytes"):
+        Workflow("new.yaml").add(Job("a", exec="true", resources=Resources(mem="lots")))
+    assert not (folder / "new.yaml").exists()
 
 
 def test_a_file_that_must_be_there_is_loaded_with_all_its_problems_or_near_names(folder: Path) -> None:

@@ -114,6 +114,13 @@ def test_a_parent_that_is_misspelt_is_refused_with_the_nearest_name(recorder: Re
         say(recorder, "c2", "train", after=["splt"])
 
 
+@pytest.mark.parametrize("asked", [{"mem": "lots"}, {"gpus": "many"}, {"partition": "a b"}, {"sbatch": ["--array=1-3"]}], ids=str)
+def test_a_cell_that_asks_for_what_sbatch_cannot_read_records_nothing(recorder: Recorder, asked: dict[str, object]) -> None:
+    with pytest.raises(DefinitionError, match="in resources of job 'train'"):
+        say(recorder, "c1", "train", resources=asked)
+    assert not recorder.file.path.exists()
+
+
 def test_a_cycle_is_refused_and_says_which_cells(recorder: Recorder, tmp_path: Path) -> None:
     say(recorder, "c1", "a")
     say(recorder, "c2", "b", after=["a"])

@@ -9,13 +9,12 @@ from shlex import quote
 from typing import NamedTuple
 
 from ...model import Dependency, Resources
+from ...resources import about_option
 from .. import process
 from ..attempts import Submission
 
 PREFIX = "hn-"  # of the names that our jobs have there
 
-# Options that would change what a unit is, or keep sbatch from answering.
-_REFUSED = {"--array": "-a", "--wrap": "", "--wait": "-W", "--test-only": "", "--version": "-V", "--help": "-h", "--usage": ""}
 _DEPENDENCY = re.compile(r"(?:--dependency=|-d)(.+)", re.DOTALL)
 
 
@@ -39,11 +38,7 @@ def options(resources: Resources) -> list[str]:
 
 def refused(resources: Resources) -> str:
     """Say which of a person's own options cannot be used, or ''."""
-    for option in resources.sbatch:
-        for long, short in _REFUSED.items():
-            if option == long or option.startswith(f"{long}=") or (short and option.startswith(short)):
-                return f"the option {option} cannot be used: hybridnb makes arrays and waits for jobs itself"
-    return ""
+    return next(filter(None, map(about_option, resources.sbatch)), "")
 
 
 def sending(words: Sequence[str], *, token: str, comment: str, log: str, array: bool) -> str:
