@@ -125,6 +125,11 @@ def test_a_cell_without_a_script_is_refused(body: str) -> None:
         job("local train", body)
 
 
+def test_a_body_that_was_written_on_windows_has_lines_that_a_shell_knows() -> None:
+    assert job("local train", "cd /tmp\r\npwd\r\n").script == "cd /tmp\npwd\n"
+    assert job("local train --lang python", "print(1)\r\n").script == "#!/usr/bin/env python3\nprint(1)\n"
+
+
 # -- languages ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("language", "program"),

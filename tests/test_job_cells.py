@@ -281,3 +281,8 @@ def test_the_extension_can_be_taken_away_and_loaded_again(kernel: Kernel, file: 
     assert not kernel.run("%reload_ext hybridnb").error
     assert not kernel.run("%%job local fetch\necho again", "c1").error
     assert script(file, "fetch") == "echo again"
+
+
+def test_a_body_is_recorded_with_the_blanks_of_its_empty_lines(kernel: Kernel, file: Path) -> None:
+    kernel.run("%%job local text\ncat <<END\na\n   \nb\nEND", "c1")
+    assert script(file, "text") == "cat <<END\na\n   \nb\nEND"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 from hybridnb.notebook.place import Cell, Notebook, find
 
@@ -113,6 +115,24 @@ def test_the_id_of_a_cell_is_one_that_a_notebook_can_hold(id: str) -> None:
 @pytest.mark.parametrize("id", [None, "", 3, "x" * 65, "vscode-notebook-cell:/study.ipynb#W1sZmlsZQ==", "#ch0000001"])
 def test_what_a_front_end_counts_anew_each_time_is_no_id(id: object) -> None:
     assert Cell.of(id, "true").id == ""
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["%%job local a\nx\n   \ny", "\n\n%%job local a\n\n  x\n \t\n  y\n  ", "%%job local a\r\nx\r\n   \r\ny\r\n"],
+)
+def test_a_body_is_as_it_was_written_where_ipython_strips_it(source: str) -> None:
+    handed: list[str] = []
+    shell = SimpleNamespace(run_cell_magic=lambda _name, _line, cell: handed.append(cell))
+    code = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+    exec(code, {"get_ipython": lambda: shell})
+    body = Cell("", source).body(handed[0])
+    assert body.removesuffix("\n") == source.lstrip().partition("\n")[2].removesuffix("\n")
+
+
+def test_a_body_that_is_not_the_cells_own_stays_as_it_is_handed_over() -> None:
+    assert Cell("", "%%job local a\nx\n  \ny").body("other\n") == "other\n"
+    assert Cell("", "for n in 1, 2:\n    \n    run(n)").body("    \n    run(n)\n") == "    \n    run(n)\n"
 
 
 def test_a_long_first_line_is_shortened() -> None:

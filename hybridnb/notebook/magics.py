@@ -50,7 +50,8 @@ class Hybridnb(Magics):
     def job(self, line: str, cell: str) -> None:
         with plain_errors():
             asked = arguments.job_parser().parse(line, self.shell.user_ns)
-            body = arguments.expand(cell, self.shell.user_ns, body=True) if asked.expand else cell
+            body = self.session.cell.body(cell)
+            body = arguments.expand(body, self.shell.user_ns, body=True) if asked.expand else body
             book = self.session.book
             name, said = arguments.job_mapping(asked, body)
             self.session.require(asked.host)

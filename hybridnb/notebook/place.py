@@ -40,11 +40,24 @@ class Cell:
         line = self.source.strip().split("\n", 1)[0]
         return line if len(line) <= 60 else f"{line[:57]}..."
 
+    def body(self, handed: str) -> str:
+        """Return what stands below its first line as it was written; IPython hands it over without the blanks of empty lines.
+
+        A magic that was called with another text, as from a loop, gets that.
+        """
+        written = self.source.lstrip().partition("\n")[2]
+        written += "" if written.endswith("\n") else "\n"
+        return written if self.records and _without_blanks(written) == _without_blanks(handed) else handed
+
     def names(self, job: str) -> bool:
         """Does it record a job of this name, or one without a name of its own?"""
         found = _JOB.match(self.source)
         words = found["line"].split() if found else []
         return found is not None and (len(words) < 2 or words[1].startswith("-") or job in words[1:])
+
+
+def _without_blanks(text: str) -> list[str]:
+    return [line.rstrip("\r") if line.strip() else "" for line in text.rstrip().split("\n")]
 
 
 class Notebook:

@@ -54,7 +54,7 @@ def _work(arguments: argparse.Namespace, body: str) -> dict[str, str]:
         if arguments.lang:
             raise UsageError("--lang is for a --script; an --exec is a command of the shell")
         return {"exec": arguments.exec}
-    script = arguments.script if given else body
+    script = (arguments.script if given else body).replace("\r\n", "\n")  # what Windows ends lines with, no shell does
     if not script.strip():
         raise UsageError("the script is empty" if given else "the cell has no script below its first line")
     return {"script": with_language(script, arguments.lang)}
