@@ -54,8 +54,23 @@ class Parser(argparse.ArgumentParser):
             self._recognize(word.partition("=")[0])
         found, extra = self.parse_known_intermixed_args(words)
         if extra:
-            self.error(f"too many words: '{' '.join(extra)}'; {self.format_usage().strip()}")
+            hint = self._one_word(words, extra) or self.format_usage().strip()
+            self.error(f"too many words: '{' '.join(extra)}'; {hint}")
         return found
+
+    def _one_word(self, words: Sequence[str], extra: Sequence[str]) -> str:
+        """Say how several values of an option are written, if that is where these words come from."""
+        option, said = "", list[str]()
+        for word in [*words, "--"]:
+            if not word.startswith("-"):
+                said.append(word)
+                continue
+            takes = self.options.get(option)
+            if isinstance(takes, _List) and takes.nargs is None and said[1:] and extra[0] in said:
+                return f"several in one option are one word: write {option} {','.join(said)}"
+            option, _, value = word.partition("=")
+            said = [value] if value else []
+        return ""
 
     def _recognize(self, word: str) -> None:
         """Raise UsageError for an option that there is not."""
@@ -114,6 +129,9 @@ def words(line: str) -> list[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
+        if line.rstrip().endswith("\\"):
+            told = "a magic and its options stand on one line"
+            raise UsageError(f"{told}: write the next line behind this one, without the \\ at its end: {line.strip()}") from None
         raise UsageError(f"{str(error).lower()} in: {line.strip()}") from None
 
 
