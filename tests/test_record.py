@@ -114,6 +114,12 @@ def test_a_parent_that_is_misspelt_is_refused_with_the_nearest_name(recorder: Re
         say(recorder, "c2", "train", after=["splt"])
 
 
+def test_a_job_of_a_sweep_as_a_parent_is_refused_with_the_sweep_to_wait_for(recorder: Recorder) -> None:
+    say(recorder, "c1", "sw", sweep={"lr": [0.1, 0.2]})
+    with pytest.raises(CallError, match=r"'tell' waits for 'sw-lr=0\.1', which is one of the sweep 'sw'.* as a whole: --after sw$"):
+        say(recorder, "c2", "tell", after=["sw-lr=0.1"])
+
+
 @pytest.mark.parametrize("asked", [{"mem": "lots"}, {"gpus": "many"}, {"partition": "a b"}, {"sbatch": ["--array=1-3"]}], ids=str)
 def test_a_cell_that_asks_for_what_sbatch_cannot_read_records_nothing(recorder: Recorder, asked: dict[str, object]) -> None:
     with pytest.raises(DefinitionError, match="in resources of job 'train'"):

@@ -7,10 +7,12 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .. import sweep
 from ..definition import from_mapping, to_mapping
 from ..errors import CallError, DefinitionError, did_you_mean
 from ..merge import NESTED, merge
@@ -174,6 +176,8 @@ class Recorder:
         cell = self.notebook.recording(name) if self.notebook else None
         if cell and self.notebook:
             return f"is not recorded yet: run cell {cell.number} of {self.notebook.path.name} ({cell.first}) first"
+        if swept := _sweep_of(name, workflow):
+            return f"is one of the sweep '{swept}', which can only be waited for as a whole: --after {swept}"
         known = f" (there are {', '.join(list(workflow.jobs)[:10])})" if workflow.jobs else ""
         return f"is no job of {self.file.path.name}{did_you_mean(name, workflow.jobs)}{known}; run its cell first"
 
@@ -188,6 +192,14 @@ class Recorder:
         known = self.cells.owner(name)
         if known is None or replace(known, at=entry.at) != entry or instead_of not in (None, name):
             self.cells.note(entry, instead_of=instead_of)
+
+
+def _sweep_of(name: str, workflow: Workflow) -> str:
+    """Return the sweep that a job of this name is one of, or ''."""
+    with suppress(DefinitionError):  # too many edges, of which this is not the place to tell
+        job = sweep.expand(workflow).jobs.get(name)
+        return job.group if job and job.group in workflow.jobs else ""
+    return ""
 
 
 def _renamed(workflow: Workflow, old: str, new: str, *, replaces: bool) -> Workflow:
