@@ -199,14 +199,14 @@ def read(path: Path) -> str:
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
-            raise NotFound(f"{path} is {'a folder' if stat.S_ISDIR(info.st_mode) else 'no file'}, not a workflow file{_near(path)}")
+            raise NotFound(f"{path} is {'a folder' if stat.S_ISDIR(info.st_mode) else 'no file'}, not a workflow file{near(path)}")
         if info.st_size > SIZE:
             raise DefinitionError(
                 [Problem(f"{info.st_size:,} bytes are too many for a workflow file (at most {SIZE:,})", str(path))]
             )
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise NotFound(f"there is no workflow file '{path}'{_near(path)}") from None
+        raise NotFound(f"there is no workflow file '{path}'{near(path)}") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}; see to its permissions and those of its folder") from error
     try:
@@ -217,7 +217,7 @@ def read(path: Path) -> str:
         raise DefinitionError([Problem("this is not UTF-8; save the file as UTF-8", str(path), line, column)]) from None
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
     """Point to a workflow file of a name like this."""
     folder = path if path.is_dir() else path.parent
     if not folder.is_dir():

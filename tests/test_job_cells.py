@@ -174,6 +174,23 @@ def test_a_workflow_without_jobs_cannot_be_run(kernel: Kernel, file: Path) -> No
     assert not file.exists()
 
 
+def test_a_file_that_is_not_there_is_told_as_such_with_the_nearest_until_a_job_begins_it(kernel: Kernel, file: Path) -> None:
+    kernel.run(FETCH, "c1")
+    begins = "does not exist yet; the first job that is added begins it"
+    assert f"tsudy.yaml {begins}; did you mean 'study.yaml'?" in kernel.run("%workflow open tsudy.yaml", "c2").text
+    assert f"stduy.yaml {begins}; did you mean 'study.yaml'?" in kernel.run("import hybridnb; hybridnb.Workflow('stduy.yaml')", "c3").text
+    kernel.run("%workflow add fetch --exec true", "c4")
+    assert "recorded in tsudy.yaml, not run yet: 1 job" in kernel.run("%workflow", "c5").text
+
+
+def test_a_file_that_was_deleted_is_told_beside_its_last_run(kernel: Kernel, file: Path) -> None:
+    kernel.run("%%job local fetch --wait\necho fetch", "c1")
+    file.unlink()
+    told = kernel.run("%workflow", "c2").text
+    assert "study.yaml is not there any more; a job that is added begins it anew" in told
+    assert "fetch" in told
+
+
 def test_a_wrong_option_is_refused_with_the_nearest_one(kernel: Kernel, file: Path) -> None:
     assert "did you mean '--after'?" in refused(kernel, "%%job local train --aftr fetch\ntrue", "c1")
     assert "did you mean 'status'?" in refused(kernel, "%workflow staus")

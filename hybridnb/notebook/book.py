@@ -64,6 +64,11 @@ class Book:
         return Path(os.path.relpath(self.path, notebook.path.parent if notebook else Path.cwd())).as_posix()
 
     @property
+    def begun(self) -> bool:
+        """Is the file there?"""
+        return os.path.lexists(self.path)
+
+    @property
     def definition(self) -> Definition:
         return self.file.definition
 

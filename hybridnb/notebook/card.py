@@ -197,9 +197,11 @@ def run_card(
     note: str = "",
     picture: str = "",
     at: datetime | None = None,
+    absent: str | None = None,
 ) -> Bundle:
     """Show a run as the client's status tells it, or a workflow that was not run yet, with its picture (SVG).
 
+    A file that is not there is told by `absent`, with the nearest name, if there is one ("; did you mean …?").
     The picture is within the HTML only. As image/svg+xml beside it, exports by LaTeX would fail where Inkscape is missing, and elsewhere
     show the picture in place of the text, which tells more.
     """
@@ -209,9 +211,9 @@ def run_card(
     state = told["state"] if told else RECORDED
     ended = bool(told and told["ended_at"])
     fits = 0 < len(picture.encode()) <= PICTURE
-    text = _run_text(workflow, told, about)
+    text = _run_text(workflow, told, about, absent)
     parts = [
-        *_run_head(workflow, told, telling.tally(states.values()), about),
+        *_run_head(workflow, told, telling.tally(states.values()), about, absent),
         html.picture(picture, f"The jobs of {workflow.name} as a graph") if fits else Html(""),
         html.small(html.text("The picture is large: it is graph.svg in the run's folder")) if picture and not fits else Html(""),
         _run_table(workflow, statuses, states, about, room=SIZE - 3000 - len(json.dumps(text))),
@@ -234,12 +236,21 @@ def _run_table(
     return told
 
 
-def _run_head(workflow: Workflow, told: Mapping[str, Any] | None, tally: Mapping[str, int], about: _About) -> Iterable[Html]:
+def _recorded(workflow: Workflow, about: _About, absent: str | None, *, edges: bool) -> str:
+    """Say where a workflow that was not run yet is recorded, and how large it is."""
+    if absent is not None:
+        return f"{about.source} does not exist yet; the first job that is added begins it{absent}"
+    count = sum(len(job.after) for job in workflow.jobs.values())
+    size = show.number(len(workflow.jobs), "job") + (f", {show.number(count, 'edge')}" if edges else "")
+    return f"recorded in {about.source}, not run yet: {size}"
+
+
+def _run_head(
+    workflow: Workflow, told: Mapping[str, Any] | None, tally: Mapping[str, int], about: _About, absent: str | None
+) -> Iterable[Html]:
     name = html.element("b", html.apart(line(workflow.name, NAME)))
     if not told:
-        edges = sum(len(job.after) for job in workflow.jobs.values())
-        size = f"{show.number(len(workflow.jobs), 'job')}, {show.number(edges, 'edge')}"
-        yield html.row(html.sign(RECORDED), name, html.text(f"recorded in {about.source}, not run yet: {size}"))
+        yield html.row(html.sign(RECORDED), name, html.text(_recorded(workflow, about, absent, edges=True)))
         return
     run = html.text(f"run {line(told['run'], NAME)}")
     how = f"{'in' if told['ended_at'] else 'for'} {telling.took(told, about.at, start='created_at')}"
@@ -264,12 +275,11 @@ def _near(folder: str, file: str) -> str:
     return line(f"{path.parent.name}/{path.name}" if beside else folder)
 
 
-def _run_text(workflow: Workflow, told: Mapping[str, Any] | None, about: _About) -> str:
+def _run_text(workflow: Workflow, told: Mapping[str, Any] | None, about: _About, absent: str | None) -> str:
     note = line(about.note)
     if not told:
         names = telling.some((line(name, NAME) for name in workflow.jobs), 2000)
-        size = show.number(len(workflow.jobs), "job")
-        first = f"○ {line(workflow.name, NAME)}  recorded in {about.source}, not run yet: {size}"
+        first = f"○ {line(workflow.name, NAME)}  {_recorded(workflow, about, absent, edges=False)}"
         return "\n".join(filter(None, (first, ", ".join(names), note)))
     start, end = told["created_at"], told["ended_at"]
     when = telling.period(start, end) if end else f"{telling.so_far('going', start, about.at)}, as of {telling.stamp(about.at)}"

@@ -74,7 +74,7 @@ class Hybridnb(Magics):
     def _show(self, _: Namespace, book: Book) -> Workflow:
         """Show the workflow with its newest run."""
         workflow = book.workflow
-        self._once(workflow, WorkflowCard(book, picture=self.picture))
+        self._once(workflow, WorkflowCard(book, picture=self.picture, chose=self.session.opened))
         if self.widget and "__vsc_ipynb_file__" in self.shell.user_ns:
             self._show_widget(workflow)
         return workflow
@@ -260,7 +260,7 @@ class Hybridnb(Magics):
     def show_workflow(self, workflow: Workflow) -> None:
         """Show a workflow, unless this cell has shown it."""
         if not self._has_shown(workflow):
-            self.session.live.show(WorkflowCard(self.session.book_of(workflow.path), picture=self.picture))
+            self.session.live.show(WorkflowCard(self.session.book_of(workflow.path), picture=self.picture, chose=True))
 
     def show_job(self, job: Any) -> None:
         """Show a job of a run, or a sweep."""

@@ -147,6 +147,11 @@ class Session:
         self._path = path
         return book
 
+    @property
+    def opened(self) -> bool:
+        """Has a person chosen the current workflow by `open`?"""
+        return self._path is not None
+
     # -- what can be typed, see complete.Source ----------------------------------------------------------------------------
     def hosts(self) -> dict[str, dict[str, Any]]:
         return Client().hosts(folder=self.book.path.parent)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import drawing, show, sweep
+from .. import definition, drawing, show, sweep
 from ..errors import HybridnbError
 from ..model import Job, Workflow
 from ..show import Status
@@ -153,13 +153,14 @@ class RunFacts(NamedTuple):
     workflow: Workflow
     told: Mapping[str, Any] | None
     note: str
+    absent: str | None = None  # of a file that is not there: the nearest name
 
 
 class WorkflowCard:
-    """A workflow's file with its newest run."""
+    """A workflow's file with its newest run; where a person `chose` the file, with the nearest name if it is not there."""
 
-    def __init__(self, book: Book, *, note: str = "", picture: bool = True) -> None:
-        self.book, self.note, self._picture = book, note, picture
+    def __init__(self, book: Book, *, note: str = "", picture: bool = True, chose: bool = False) -> None:
+        self.book, self.note, self._picture, self._chose = book, note, picture, chose
         self._last: tuple[object, float, RunFacts] | None = None
 
     def __repr__(self) -> str:
@@ -181,7 +182,8 @@ class WorkflowCard:
 
     def _facts(self, reading: Reading | None) -> RunFacts:
         if reading is None:
-            return RunFacts(self.book.definition, None, self.note)
+            near = definition.near(self.book.path) if self._chose and not self.book.begun else ""
+            return RunFacts(self.book.definition, None, self.note, None if self.book.begun else near)
         note = "; ".join(filter(None, (self.note, self.book.odd(reading.folder))))
         told = reading.told()
         places = {reading.run.id, *(job["host"] for job in told["jobs"].values())} if not reading.ended else set()
@@ -190,6 +192,9 @@ class WorkflowCard:
 
     def _present(self, ran: Workflow, told: dict[str, Any], note: str) -> RunFacts:
         """Put together what the file says now and how the newest run stands."""
+        if not self.book.begun:
+            gone = f"{self.book.name} is not there any more; a job that is added begins it anew"
+            return RunFacts(ran, told, "; ".join(filter(None, (note, gone))))
         try:
             now = self.book.expanded
         except HybridnbError:  # the file is being edited; the run is still what it was
@@ -205,7 +210,8 @@ class WorkflowCard:
         return RunFacts(now, {**told, "jobs": known} if known else None, "; ".join(filter(None, (note, *notes))))
 
     def bundle(self, facts: RunFacts) -> Bundle:
-        return card.run_card(facts.workflow, facts.told, file=self.book.name, note=facts.note, picture=self._drawn(facts))
+        picture = self._drawn(facts)
+        return card.run_card(facts.workflow, facts.told, file=self.book.name, note=facts.note, picture=picture, absent=facts.absent)
 
     def _drawn(self, facts: RunFacts) -> str:
         reading = self.reading()
