@@ -166,12 +166,8 @@ class Reader:
 
     def script(self, node: Node, what: str) -> str:
         text = self.text(node, what)
-        if self.folder is not None and is_path(text) and not os.path.isfile(self.folder / text.strip()):
-            beside = (self.folder / text.strip()).parent
-            names = os.listdir(beside) if os.path.isdir(beside) else os.listdir(self.folder)
-            self.wrong(
-                node, f"{what}: there is no file '{text.strip()}' in {self.folder}{did_you_mean(Path(text.strip()).name, names)}"
-            )
+        if self.folder is not None and (about := about_script(text, self.folder)):
+            self.wrong(node, f"{what}: {about}")
         return text
 
     def command(self, node: Node, what: str) -> str | tuple[str, ...]:
@@ -331,6 +327,16 @@ class Reader:
             else:
                 out[name] = (x, y)
         return out
+
+
+def about_script(script: str, folder: Path) -> str:
+    """Say that a script is the path of a file that is not in the folder, with the nearest, or ''."""
+    path = script.strip()
+    if not is_path(script) or os.path.isfile(folder / path):
+        return ""
+    beside = (folder / path).parent
+    names = os.listdir(beside) if os.path.isdir(beside) else os.listdir(folder) if os.path.isdir(folder) else []
+    return f"there is no file '{path}' in {folder}{did_you_mean(Path(path).name, names)}"
 
 
 def _spelled(about: Callable[[str], str]) -> Callable[[Reader, Node, str], str]:

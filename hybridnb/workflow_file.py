@@ -14,7 +14,7 @@ from pathlib import Path
 from . import definition, document, home, rewrite
 from .document import Fields, Node, Scalar
 from .errors import DefinitionError, Problem, StoreError
-from .grammar import Reader
+from .grammar import Reader, about_script
 from .lock import Lock
 from .model import NAME_LENGTH, Job, Workflow, about_name
 
@@ -42,17 +42,30 @@ class WorkflowFile:
     def edit(self, change: Callable[[Workflow], Workflow]) -> Workflow:
         """Let the file say what `change` makes of what it says now, and return that; `change` may be called again.
 
-        Raise DefinitionError when the file, or what it would become, cannot be read; StoreError when it cannot be written.
-        The file is replaced in one step or not touched at all.
+        Raise DefinitionError when the file, or what it would become, cannot be read, or when what is new in it names a script's file
+        that is not there; StoreError when it cannot be written. The file is replaced in one step or not touched at all.
         """
         with self._alone():
             for _ in range(TRIES):
                 before = self._read()
-                after = before.saying(change(before.workflow), file=str(self.path))
+                then = change(before.workflow)
+                self._refuse_absent(before.workflow, then)
+                after = before.saying(then, file=str(self.path))
                 if after.text == before.text or definition.put(self.path, after.text, over=before.text):
                     self._known = after
                     return after.workflow
         raise StoreError(f"{self.path}: another program writes this file all the time; nothing was changed: end it and try again")
+
+    def _refuse_absent(self, now: Workflow, then: Workflow) -> None:
+        """Raise DefinitionError for a script's file that is not there: no job of the workflow could be run any more.
+
+        What the file says already may stay, so that it can be changed otherwise.
+        """
+        fresh = [job for name, job in then.jobs.items() if job.file and job is not now.jobs.get(name)]
+        known = {job.script for job in now.jobs.values()} if fresh else set()
+        told = [(job.name, about_script(job.script or "", self.path.parent)) for job in fresh if job.script not in known]
+        if problems := [f"script of job '{name}': {about}; write that file first" for name, about in told if about]:
+            raise DefinitionError(problems)
 
     def _read(self) -> _Known:
         """Read the file; what it says is known as long as its text is the same, which no time or size of a file can tell."""

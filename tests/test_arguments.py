@@ -251,7 +251,12 @@ def test_a_job_can_be_added_without_a_cell() -> None:
     assert job_mapping(asked) == ("train", {"script": "train.py"})
 
 
-@pytest.mark.parametrize("line", ["add a", "add a --script x --exec y", "add a --script ''", "add a --exec ls --lang R"])
+def test_a_job_that_is_added_with_nothing_to_run_is_told_what_it_needs() -> None:
+    with pytest.raises(UsageError, match="'a' has nothing to run: give it --script TEXT, a text or a file, or --exec COMMAND"):
+        job_mapping(workflow_parser().parse("add a"))
+
+
+@pytest.mark.parametrize("line", ["add a --script x --exec y", "add a --script ''", "add a --exec ls --lang R"])
 def test_a_job_that_is_added_has_one_script_or_command(line: str) -> None:
     with pytest.raises(UsageError, match="script"):
         job_mapping(workflow_parser().parse(line))

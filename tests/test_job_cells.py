@@ -174,6 +174,15 @@ def test_a_workflow_without_jobs_cannot_be_run(kernel: Kernel, file: Path) -> No
     assert not file.exists()
 
 
+def test_a_script_that_is_a_file_must_be_there_when_it_is_named(kernel: Kernel, file: Path) -> None:
+    file.with_name("train.sh").write_text("echo train\n")
+    told = "there is no file 'trian.sh'"
+    assert told in refused(kernel, "%workflow add x --script trian.sh", "c1")
+    assert "did you mean 'train.sh'?" in refused(kernel, "%%job local x\ntrian.sh", "c2")
+    assert told in refused(kernel, "import hybridnb; hybridnb.Workflow('study.yaml').add('x', script='trian.sh')", "c3")
+    assert not file.exists()
+
+
 def test_a_file_that_is_not_there_is_told_as_such_with_the_nearest_until_a_job_begins_it(kernel: Kernel, file: Path) -> None:
     kernel.run(FETCH, "c1")
     begins = "does not exist yet; the first job that is added begins it"

@@ -508,3 +508,21 @@ def test_an_edit_writes_byte_for_byte_what_saving_the_whole_would_write(
         assert definition.same(told, again)
         assert list(told.jobs) == list(again.jobs)
         assert file.definition is told
+
+
+# -- files of scripts -----------------------------------------------------------------------------------------------------
+def test_a_job_whose_script_is_a_file_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "train.py").touch()
+    file = WorkflowFile(tmp_path / "w.yaml")
+    with pytest.raises(DefinitionError, match=r"script of job 'a': there is no file 'trian.py' in .*; did you mean 'train.py'\?"):
+        file.edit(lambda now: now.with_job(Job("a", script="trian.py")))
+    assert not file.path.exists()
+    assert file.edit(lambda now: now.with_job(Job("a", script="train.py")))["a"].file == "train.py"
+
+
+def test_a_job_whose_file_has_gone_can_be_changed_otherwise(tmp_path: Path) -> None:
+    file = WorkflowFile(tmp_path / "w.yaml")
+    file.path.write_text("jobs: {a: gone.py, b: echo}")
+    file.edit(lambda now: now.renamed("a", "c").with_job(Job("d", script="echo")))
+    assert list(file.definition.jobs) == ["c", "b", "d"]
+    assert file.edit(lambda now: now.with_job(Job("c", script="gone.py", retries=2)))["c"].retries == 2

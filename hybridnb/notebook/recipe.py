@@ -41,11 +41,11 @@ def job_mapping(arguments: argparse.Namespace, body: str | None = None) -> tuple
     if resources := {key: said[key] for key in RESOURCES if key in said}:
         mapping["resources"] = resources
     mapping.update(_params(said.get("params", {}), sweep=arguments.sweep))
-    mapping.update(_work(arguments, body or ""))
+    mapping.update(_work(arguments, body))
     return arguments.name, mapping
 
 
-def _work(arguments: argparse.Namespace, body: str) -> dict[str, str]:
+def _work(arguments: argparse.Namespace, body: str | None) -> dict[str, str]:
     """Return the script or the command."""
     given = [key for key in ("script", "exec") if getattr(arguments, key) is not None]
     if len(given) > 1:
@@ -54,7 +54,9 @@ def _work(arguments: argparse.Namespace, body: str) -> dict[str, str]:
         if arguments.lang:
             raise UsageError("--lang is for a --script; an --exec is a command of the shell")
         return {"exec": arguments.exec}
-    script = (arguments.script if given else body).replace("\r\n", "\n")  # what Windows ends lines with, no shell does
+    if body is None and not given:
+        raise UsageError(f"'{arguments.name}' has nothing to run: give it --script TEXT, a text or a file, or --exec COMMAND")
+    script = (arguments.script if given else body or "").replace("\r\n", "\n")  # what Windows ends lines with, no shell does
     if not script.strip():
         raise UsageError("the script is empty" if given else "the cell has no script below its first line")
     return {"script": with_language(script, arguments.lang)}
