@@ -186,14 +186,18 @@ def _unknown_hosts(file: Path) -> Iterator[Problem]:
     from . import document
     from .hosts.config import Hosts
 
-    known = Hosts().entries(file.absolute().parent)
+    found = Hosts().described(file.absolute().parent)
+    known, told = [*found.good, *found.bad], set[str]()
     try:
         jobs = _field(document.compose(file.read_text(encoding="utf-8"), file=str(file)), "jobs")
     except (OSError, UnicodeDecodeError, DefinitionError):
         return
     for job in jobs.nodes[1::2] if isinstance(jobs, document.Fields) else ():
         host = _field(job, "host")
-        if isinstance(host, document.Scalar) and host.text not in known:
+        if isinstance(host, document.Scalar) and host.text in found.bad and host.text not in told:
+            told.add(host.text)
+            yield from found.bad[host.text]
+        elif isinstance(host, document.Scalar) and host.text not in known:
             near = did_you_mean(host.text, known)
             yield document.problem(f"host '{host.text}' is not known{near} (known: {', '.join(known)})", host.start, str(file))
 

@@ -338,13 +338,17 @@ def runs(told: Sequence[Mapping[str, Any]], screen: Screen) -> list[str]:
 
 
 def hosts(told: Mapping[str, Mapping[str, Any]], screen: Screen) -> list[str]:
-    """List hosts, one a line."""
-    head = (
-        *(Column("host"), Column("transport"), Column("scheduler"), Column("address", leaves=1, least=12)),
-        *(Column("slots", leaves=2, right=True), Column("", least=16, clip=True)),
-    )
+    """List hosts, one a line, and below what is wrong with the description of some."""
+    head = [*map(Column, ("host", "transport", "scheduler")), Column("address", leaves=1, least=12)]
+    head += [Column("slots", leaves=2, right=True), Column("", least=16, clip=True)]
+    short = {name: host if host.get("transport") else {"problem": "cannot be used, see below"} for name, host in told.items()}
     keys = ("transport", "scheduler", "address", "slots", "problem")
-    return grid(head, [[name, *(str(host.get(key, "")) for key in keys)] for name, host in told.items()], screen)
+    rows = [[name, *(str(host.get(key, "")) for key in keys)] for name, host in short.items()]
+    return [*grid(head, rows, screen), *(piece for text in misdescribed(told) for piece in folded(text, screen.width))]
+
+
+def misdescribed(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [f"host '{name}': {plain(host['problem'])}" for name, host in told.items() if not host.get("transport")]
 
 
 def look(job: Status) -> Look:

@@ -116,11 +116,15 @@ def _last(folder: Path) -> int:
 
 
 def hosts(problems: Mapping[str, str] | None = None, *, folder: Path | None = None) -> dict[str, dict[str, Any]]:
-    """Return the user's hosts, those described in the folder too, as they are described, each with its "problem", or ''."""
+    """Return the user's hosts, those described in the folder too, as they are described, each with its "problem", or ''.
+
+    Of one whose description is wrong only that is told.
+    """
     known = problems or {}
-    described = {"transport": "local", "scheduler": "process"}
-    found = Hosts().entries(folder)
-    return {name: {**described, **entries.plain(entry), "problem": known.get(name, "")} for name, entry in found.items()}
+    usual, nothing = {"transport": "local", "scheduler": "process"}, {"transport": "", "scheduler": ""}
+    found = Hosts().described(folder)
+    good = {name: {**usual, **entries.plain(entry), "problem": known.get(name, "")} for name, entry in found.good.items()}
+    return good | {name: {**nothing, "problem": "; ".join(map(str, wrong))} for name, wrong in found.bad.items()}
 
 
 def waiting(questions: Questions) -> dict[str, str]:

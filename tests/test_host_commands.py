@@ -45,6 +45,20 @@ def test_hosts_are_listed_with_those_of_this_folder(folder: Path, home: Path) ->
     assert re.search(r"^mine +local +process +2$", out, re.M)
 
 
+def test_a_host_whose_entry_is_wrong_is_listed_with_its_problem_beside_the_others(folder: Path, home: Path) -> None:
+    (home / "hosts.yaml").write_text("hosts:\n  box: {slots: 2}\n  rivanna: {adress: x}\n")
+    out = hybridnb("hosts").stdout
+    assert re.search(r"^box +local +process +2$", out, re.M)
+    assert re.search(r"^rivanna +cannot be used, see below$", out, re.M)
+    assert f"host 'rivanna': {home / 'hosts.yaml'}:3: 'adress' is not a field of host 'rivanna'; did you mean 'address'?" in out
+
+
+def test_a_workflow_is_checked_whatever_is_wrong_with_hosts_that_it_does_not_name(folder: Path) -> None:
+    (folder / "hosts.yaml").write_text("hosts:\n  mine: {slots: 2}\n  theirs: {slots: 0}\n")
+    (folder / "flow.yaml").write_text("jobs:\n  a: {host: mine, script: echo}\n")
+    assert "hosts mine" in hybridnb("check", folder / "flow.yaml").stdout
+
+
 def test_a_workflow_is_checked_with_the_hosts_beside_it(folder: Path) -> None:
     (folder / "hosts.yaml").write_text("hosts:\n  mine: {slots: 2}\n")
     file = folder / "flow.yaml"
@@ -71,7 +85,7 @@ def test_a_host_is_added_with_all_that_can_be_said(home: Path) -> None:
     words += ["--partition", "gpu", "--account", "bii", "--qos", "high", "--time", "1:00:00"]
     out = hybridnb("hosts", "add", "rivanna", *words).stdout
     assert out == f"host 'rivanna' is in {home}/hosts.yaml; try it by 'hybridnb hosts check rivanna'\n"
-    assert entries.plain(entries.read(home / "hosts.yaml")["rivanna"]) == {
+    assert entries.plain(entries.read(home / "hosts.yaml").checked()["rivanna"]) == {
         "transport": "ssh",
         "address": "r.edu",
         "user": "ab1cd",
@@ -90,7 +104,7 @@ def test_an_added_host_is_by_ssh_unless_it_is_said_otherwise(home: Path, folder:
     for name, words in {"a": (), "b": ("--distro", "Debian"), "c": ("--transport", "local", "--slots", "1")}.items():
         hybridnb("hosts", "add", name, *words)
     hybridnb("hosts", "add", "d", "--identity", "key")
-    found = entries.read(home / "hosts.yaml")
+    found = entries.read(home / "hosts.yaml").checked()
     assert [entry["transport"] for entry in found.values()] == ["ssh", "wsl", "local", "ssh"]
     assert found["d"]["identity"] == str(folder / "key")
 

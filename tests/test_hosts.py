@@ -169,6 +169,21 @@ def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file(home:
     assert [problem.line for problem in told.value.problems] == [2, 2, 3, 4, 5]
 
 
+def test_an_entry_that_is_wrong_keeps_nobody_from_the_others(home: Path, tmp_path: Path) -> None:
+    found = hosts(home, "hosts:\n  bad: {slot: 2}\n  good: {slots: 2}\n  mended: {slot: 3}\n")
+    (tmp_path / "hosts.yaml").write_text("hosts: {mended: {slots: 3}, worse: 1}")
+    assert found.known("good", tmp_path) == {"slots": 2}
+    assert found.known("mended", tmp_path) == {"slots": 3}
+    assert found.known("local") == {}
+    with pytest.raises(DefinitionError) as told:
+        found.known("bad")
+    assert [(problem.line, "did you mean 'slots'" in problem.message) for problem in told.value.problems] == [(2, True)]
+    with pytest.raises(NotFound, match="did you mean 'bad'"):
+        found.known("badd")
+    known = found.described(tmp_path)
+    assert ([*known.good], [*known.bad]) == (["local", "good", "mended"], ["bad", "worse"])
+
+
 def test_a_number_in_quotes_is_a_name(home: Path) -> None:
     assert hosts(home, "hosts:\n  '1': {}").known("1") == {}
 
@@ -346,7 +361,7 @@ def test_into_a_file_in_one_line_a_host_is_added_too(home: Path) -> None:
 
 def test_the_first_host_makes_the_file_and_its_folder(tmp_path: Path) -> None:
     entries.add(tmp_path / "deep/er/hosts.yaml", "a", {"slots": 2})
-    assert entries.read(tmp_path / "deep/er/hosts.yaml") == {"a": {"slots": 2}}
+    assert entries.read(tmp_path / "deep/er/hosts.yaml").checked() == {"a": {"slots": 2}}
 
 
 def test_a_link_stays_a_link_and_a_mode_stays_a_mode(tmp_path: Path) -> None:
@@ -356,7 +371,7 @@ def test_a_link_stays_a_link_and_a_mode_stays_a_mode(tmp_path: Path) -> None:
     entries.add(tmp_path / "hosts.yaml", "a", {})
     assert (tmp_path / "hosts.yaml").is_symlink()
     assert (tmp_path / "mine.yaml").stat().st_mode & 0o777 == 0o600
-    assert entries.read(tmp_path / "mine.yaml") == {"a": {}}
+    assert entries.read(tmp_path / "mine.yaml").checked() == {"a": {}}
 
 
 def test_odd_texts_come_back_as_they_were(home: Path) -> None:

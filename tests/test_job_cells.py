@@ -162,6 +162,17 @@ def test_an_unknown_host_is_refused_with_the_known_ones_and_how_to_add_one(kerne
     assert not file.exists()
 
 
+def test_an_entry_of_a_host_that_is_wrong_matters_to_cells_that_name_it_only(kernel: Kernel, home: Path, file: Path) -> None:
+    (home / "hosts.yaml").write_text("hosts:\n  box: {}\n  far: {adress: x}\n")
+    assert not kernel.run(FETCH, "c1").error
+    told = refused(kernel, "%%job far fetch\necho fetch", "c1")
+    assert "hosts.yaml:3: 'adress' is not a field of host 'far'; did you mean 'address'?" in told
+    told = kernel.run("%hosts", "c2").text
+    assert "box" in told
+    assert "did you mean 'address'?" in told
+    assert "box" in kernel.complete("%%job b")
+
+
 def test_an_empty_cell_is_refused(kernel: Kernel, file: Path) -> None:
     assert "the cell body is empty" in refused(kernel, "%%job local train", "c1")
     assert "no script" in refused(kernel, "%%job local train\n\n  \n", "c1")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import home
-from ..errors import DefinitionError, NotFound, did_you_mean
+from ..errors import DefinitionError, NotFound, Problem, did_you_mean
 from . import entries
-from .entries import Entry
+from .entries import Entry, Found
 from .host import Host, PlainHost
 from .local import LocalTransport
 from .questions import Questions
@@ -38,26 +38,41 @@ class Hosts:
         self.questions = Questions()
         self.questions.changed = lambda: self.wake()
         self._file = file
-        self._texts: dict[Path, tuple[Sign, dict[str, Entry]]] = {}
+        self._texts: dict[Path, tuple[Sign, Found]] = {}
         self._open: dict[tuple[str, str], Host] = {}
         self._last: dict[tuple[str, Path | None], Host] = {}
 
     def __repr__(self) -> str:
-        return f"Hosts({sorted(self.entries())})"
+        return f"Hosts({sorted(self.described().good)})"
 
     def entries(self, folder: Path | None = None) -> dict[str, Entry]:
-        """What the user-level file says of each host, or instead the one in the folder; `local` is always there."""
-        found = {"local": {}, **self._read(self._user_level())}
-        return found if folder is None else {**found, **self._read(folder / "hosts.yaml")}
+        """What the user-level file says of each host, or instead the one in the folder; `local` is always there.
+
+        Raises DefinitionError with everything that is wrong in them.
+        """
+        return {"local": {}, **{name: entry for found in self._files(folder) for name, entry in found.checked().items()}}
+
+    def described(self, folder: Path | None = None) -> Found:
+        """Return the same, also when some are wrong; raise DefinitionError only when a file as a whole is."""
+        good, bad = dict[str, Entry](local={}), dict[str, tuple[Problem, ...]]()
+        for found in self._files(folder):
+            good = {**{name: entry for name, entry in good.items() if name not in found.bad}, **found.good}
+            bad = {**{name: problems for name, problems in bad.items() if name not in found.good}, **found.bad}
+        return Found(good, bad)
 
     def known(self, name: str, folder: Path | None = None) -> Entry:
-        """Return a host's entry, which a host that is open follows from now on; raise NotFound with the known ones."""
-        known = self.entries(folder)
+        """Return a host's entry, which a host that is open follows from now on.
+
+        Raises NotFound with the known ones; DefinitionError with what is wrong with this one, whatever is with others.
+        """
+        found = self.described(folder)
+        if name in found.bad:
+            raise DefinitionError(found.bad[name])
+        known = found.good
         if name not in known:
-            near = did_you_mean(name, known) or "."
-            raise NotFound(
-                f"host '{name}' is not known{near} Known are {', '.join(sorted(known))}; describe it in {self._user_level()}"
-            )
+            names = sorted([*known, *found.bad])
+            near = did_you_mean(name, names) or "."
+            raise NotFound(f"host '{name}' is not known{near} Known are {', '.join(names)}; describe it in {self._user_level()}")
         if host := self._open.get(_key(name, known[name])):
             host.limit(**limits(known[name]))
         return known[name]
@@ -97,7 +112,10 @@ class Hosts:
     def _user_level(self) -> Path:
         return self._file or file()
 
-    def _read(self, path: Path) -> dict[str, Entry]:
+    def _files(self, folder: Path | None) -> list[Found]:
+        return [self._read(path) for path in (self._user_level(), *([folder / "hosts.yaml"] if folder else []))]
+
+    def _read(self, path: Path) -> Found:
         """Read a file, unless it is as it was: hosts are asked for again and again."""
         sign = _sign(path)
         known = self._texts.get(path)

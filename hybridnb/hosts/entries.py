@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from shlex import split
@@ -33,8 +33,25 @@ _HEAD = """\
 """
 
 
-def read(file: Path) -> dict[str, Entry]:
-    """Read what hosts.yaml says of each host, {} without the file; raise DefinitionError with everything that is wrong, each with its line."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a hosts.yaml says: the hosts that mean something, and what is wrong with the others."""
+
+    good: Mapping[str, Entry] = field(default_factory=dict)
+    bad: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+
+    def checked(self) -> dict[str, Entry]:
+        """Return the entries; raise DefinitionError with everything that is wrong with any, in the order of the file."""
+        if self.bad:
+            raise DefinitionError(_sorted(problem for problems in self.bad.values() for problem in problems))
+        return dict(self.good)
+
+
+def read(file: Path) -> Found:
+    """Read what hosts.yaml says of each host, nothing without the file.
+
+    Raises DefinitionError when the file as a whole is wrong, with everything that is, each with its line.
+    """
     return _parse(_text(file), str(file))
 
 
@@ -53,11 +70,11 @@ def add(file: Path, name: str, entry: Mapping[str, Any], *, replace: bool = Fals
     """
     _prove(name, entry)
     text = _text(file)
-    there = _parse(text, str(file))
+    there = _parse(text, str(file)).checked()
     if name in there and not replace:
         raise CallError(f"host '{name}' is in {file} already; --replace puts this one in its place")
     after = _with(text, name, entry)
-    if _parse(after, str(file)).keys() != there.keys() | {name}:
+    if _parse(after, str(file)).checked().keys() != there.keys() | {name}:
         raise CallError(f"host '{name}' cannot be put into {file} as it is written; write it there by hand")
     _write(Path(os.path.realpath(file)), after)  # a link stays a link
 
@@ -71,17 +88,28 @@ def _text(file: Path) -> str:
         raise DefinitionError([Problem(f"cannot be read: {error}", str(file))]) from error
 
 
-def _parse(text: str, file: str) -> dict[str, Entry]:
+def _parse(text: str, file: str) -> Found:
     if not _says_something(text):
-        return {}
+        return Found()
     reader = Reader(file, None)
     found = reader.fields(document.compose(text, file=file), "a hosts file", {"hosts": 0})
-    entries = reader.fields(found["hosts"][1], "hosts", None) if "hosts" in found else {}
-    hosts = {name: _entry(reader, key, node) for name, (key, node) in entries.items()}
-    if reader.problems:
-        reader.problems.sort(key=lambda problem: (problem.line, problem.column))
-        raise DefinitionError(reader.problems)
-    return hosts
+    table = reader.fields(found["hosts"][1], "hosts", None) if "hosts" in found else {}
+    whole, reader.problems = reader.problems, []
+    good, bad = dict[str, Entry](), dict[str, tuple[Problem, ...]]()
+    for name, (key, node) in table.items():
+        entry, problems = _entry(reader, key, node), tuple(reader.problems)
+        reader.problems = []
+        if problems:
+            bad[name] = problems
+        else:
+            good[name] = entry
+    if whole:
+        raise DefinitionError(_sorted([*whole, *(problem for problems in bad.values() for problem in problems)]))
+    return Found(good, bad)
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _says_something(text: str) -> bool:
@@ -96,10 +124,10 @@ def _entry(reader: Reader, key: Scalar, node: Node) -> Entry:
     elif not key.style and not isinstance(document.plain(name), str):
         reader.wrong(key, f"the host name {name} is not a text to YAML; put it in quotes")
     fields = reader.fields(node, f"host '{name}'", KEYS)
-    entry = {field: KEYS[field](reader, value, f"{field} of host '{name}'") for field, (_, value) in fields.items()}
-    for field, (at, _) in fields.items():
-        if wrong := _senseless(field, entry):
-            reader.wrong(at, f"{field} of host '{name}': {wrong}")
+    entry = {word: KEYS[word](reader, value, f"{word} of host '{name}'") for word, (_, value) in fields.items()}
+    for word, (at, _) in fields.items():
+        if wrong := _senseless(word, entry):
+            reader.wrong(at, f"{word} of host '{name}': {wrong}")
     return entry
 
 

@@ -75,7 +75,7 @@ class Book:
     def scheduler(self, host: str) -> str:
         """Return the scheduler of a host, as it is described now."""
         with suppress(HybridnbError):
-            return str(self._hosts.entries(self.path.parent).get(host, {}).get("scheduler", ""))
+            return str(self._hosts.described(self.path.parent).good.get(host, {}).get("scheduler", ""))
         return ""
 
     @property

@@ -318,12 +318,14 @@ def runs_card(told: Sequence[Mapping[str, Any]], *, at: datetime | None = None) 
 def hosts_card(told: Mapping[str, Mapping[str, Any]]) -> Bundle:
     """List hosts as the client tells them, each with its problem."""
     keys = ("transport", "scheduler", "address", "slots")
-    head = [Column("host"), *(Column(key, leaves=1, right=key == "slots") for key in keys), Column("problem", clip=True)]
+    head = [Column("host"), *(Column(key, leaves=1, right=key == "slots") for key in keys), Column("problem", least=16, clip=True)]
     rows = [
         [line(name, NAME), *(line(host.get(key) or "", NAME) for key in keys), line(host.get("problem", ""))]
         for name, host in list(told.items())[:JOBS]
     ]
-    return _list_card(head, rows, [], len(told), "no hosts")
+    bundle = _list_card(head, rows, [], len(told), "no hosts")
+    text = "\n".join([bundle["text/plain"], *map(line, show.misdescribed(told))])
+    return {**bundle, "text/plain": text}
 
 
 def _list_card(head: Sequence[Column], rows: Sequence[Sequence[str]], states: Sequence[str], total: int, none: str) -> Bundle:
