@@ -22,9 +22,22 @@ SIZE = 50_000_000  # bytes; a larger file was not written by a person, nor for o
 _NO_RESOURCES = Resources()
 
 
-def load(path: Path) -> Workflow:
-    """Read a workflow file; raise DefinitionError with everything that is wrong in it, NotFound or StoreError if it cannot be read."""
-    return parse(read(path), file=str(path), folder=path.parent)
+def load(path: Path, *, scripts: bool = True) -> Workflow:
+    """Read a workflow file, and see whether the `scripts` are there that it names.
+
+    Raises DefinitionError with everything that is wrong in it, NotFound or StoreError if it cannot be read.
+    """
+    return parse(read(path), file=str(path), folder=path.parent if scripts else None)
+
+
+def located(path: Path, wrong: Iterable[tuple[str, str, str]]) -> list[Problem]:
+    """Give what is wrong, as job, key and message, the place where that stands in the file, as far as it is there."""
+    file, told = str(path), []
+    jobs = _fields(_fields(document.compose(read(path).removeprefix("\ufeff"), file=file)).get("jobs"))
+    for job, key, message in wrong:
+        node = _fields(jobs.get(job)).get(key) or jobs.get(job)  # a job may be only a script
+        told.append(document.problem(message, node.start, file) if node else Problem(message, file))
+    return sorted(told, key=lambda problem: (problem.line, problem.column))
 
 
 def parse(text: str, *, file: str = "", folder: Path | None = None) -> Workflow:
@@ -179,6 +192,10 @@ def _mentions(root: Fields, old: str, new: str) -> Iterator[tuple[Scalar, str]]:
 def _texts(node: Node) -> Iterator[tuple[Scalar, Node]]:
     """Yield the entries of a mapping; nothing of what is none."""
     return ((key, value) for key, value in (node.pairs() if isinstance(node, Fields) else ()) if isinstance(key, Scalar))
+
+
+def _fields(node: Node | None) -> dict[str, Node]:
+    return {key.text: value for key, value in _texts(node)} if node else {}
 
 
 def same(now: Workflow, then: Workflow) -> bool:

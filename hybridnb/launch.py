@@ -11,14 +11,16 @@ from typing import Any
 
 from . import definition, environment, graph, store, sweep
 from .engine import Engine
-from .errors import CallError, Conflict, DefinitionError, HostError, NotFound, Problem, RunBusy, StoreError
+from .errors import CallError, Conflict, DefinitionError, HostError, NotFound, RunBusy, StoreError
 from .execution import Execution
+from .grammar import about_script
 from .hosts.host import Host
 from .model import Job, Kind, Workflow
 from .run import Run, State
 from .store import Store
 
 Told = dict[str, list[str]]
+Wrong = tuple[str, str, str]  # a job or sweep of the file, the key there, and the message
 
 
 def launch(
@@ -37,24 +39,24 @@ def launch(
     """Run a workflow's file: go on with its newest run if that has not ended, else, or if `new`, start another.
 
     Sweeps become the jobs that they stand for; where jobs are named, the name of a sweep or a group means all of it.
-    Only `jobs`, or `start` and all below it, or what has `failed` when it was run last, if that is asked for. With `whole` a run that
-    has begun one of these otherwise than the file says now is not gone on with. A `request` that is made `again`, because its answer got
-    lost, starts nothing twice. Returns {"run", "folder", "followed", "added", "changed", "removed", "kept"}. Raises DefinitionError,
-    NotFound for an unknown job, Conflict when the run is not as a `whole` wants it, RunBusy when another process moves it, StoreError.
+    Only `jobs`, or `start` and all below it, or what has `failed` when it was run last, if that is asked for; then only their hosts and
+    scripts have to be there. With `whole` a run that has begun one of these otherwise than the file says now is not gone on with. A
+    `request` that is made `again`, because its answer got lost, starts nothing twice. Returns {"run", "folder", "followed", "added",
+    "changed", "removed", "kept"}. Raises DefinitionError, NotFound for an unknown job, Conflict when the run is not as a `whole` wants
+    it, RunBusy when another process moves it, StoreError.
     """
     file = file.absolute()
     _writable("the path of the workflow", str(file))
-    workflow = definition.load(file)
-    _hosts_known(engine, workflow, file.parent, file)
-    workflow = sweep.expand(workflow)
+    workflow = sweep.expand(definition.load(file, scripts=False))
     if again and request and (made := _made(file, request)):
         return _resumed(engine, made, variables)
     last = store.latest(file)
     going = None if new else _going(engine, last)
     before = _before(file, going.run if going else None, workflow) if failed else None
     chosen = _chosen(workflow, before, jobs=jobs, start=start, failed=failed)
+    selected = workflow if chosen is None else workflow.only(chosen)
+    _refuse([*_unknown_hosts(engine, selected, file.parent), *_absent_scripts(selected, file.parent)], file)
     if going is None:
-        selected = workflow if chosen is None else workflow.only(chosen)
         made = engine.create(selected, file, variables=variables, request=request).folder
         return _answer(made, followed=False, told={"added": list(selected.jobs)})
     wanted = workflow if chosen is None else _merged(going.run, workflow, chosen)
@@ -306,7 +308,7 @@ def _merged(run: Run, workflow: Workflow, chosen: set[str]) -> Workflow:
 
 
 def _follow(engine: Engine, execution: Execution, workflow: Workflow, file: Path | None = None) -> Told:
-    _hosts_known(engine, workflow, Path(execution.run.folder), file)
+    _refuse([*_unknown_hosts(engine, workflow, Path(execution.run.folder))], file)
     told = execution.change(workflow)
     execution.store.commit(sync=True)
     return told
@@ -320,16 +322,33 @@ def _writable(what: str, text: str) -> None:
         raise DefinitionError([f"{what} has a character that cannot be written as UTF-8, at {error.start}"]) from None
 
 
-def _hosts_known(engine: Engine, workflow: Workflow, folder: Path, file: Path | None) -> None:
-    """Raise DefinitionError with each host that is not described, and the first job that goes there."""
-    first: dict[str, str] = {}
+def _refuse(wrong: Sequence[Wrong], file: Path | None) -> None:
+    """Raise DefinitionError with what is wrong, each where it stands in the file."""
+    if wrong:
+        raise DefinitionError(definition.located(file, wrong) if file else [message for _, _, message in wrong])
+
+
+def _unknown_hosts(engine: Engine, workflow: Workflow, folder: Path) -> Iterator[Wrong]:
+    """Yield each host that is not described, or not well, at the first job that goes there."""
+    first: dict[str, Job] = {}
     for job in workflow.jobs.values():
-        first.setdefault(job.host, job.name)
-    problems = []
-    for host, name in first.items():
+        first.setdefault(job.host, job)
+    for host, job in first.items():
         try:
             engine.hosts.known(host, folder)
         except NotFound as error:
-            problems.append(Problem(f"job '{name}': {error}", str(file or "")))
-    if problems:
-        raise DefinitionError(problems)
+            yield job.group or job.name, "host", f"job '{job.name}': {error}, or by 'hybridnb hosts add {host}'"
+        except DefinitionError as error:
+            told = "; ".join(map(str, error.problems))
+            yield job.group or job.name, "host", f"job '{job.name}' goes to host '{host}', whose description is wrong: {told}"
+
+
+def _absent_scripts(workflow: Workflow, folder: Path) -> Iterator[Wrong]:
+    """Yield each script's file that is not there, at the first job of it."""
+    first: dict[str, Job] = {}
+    for job in workflow.jobs.values():
+        if job.script is not None and job.file:
+            first.setdefault(job.script, job)
+    for script, job in first.items():
+        if about := about_script(script, folder):
+            yield job.group or job.name, "script", f"script of job '{job.name}': {about}"

@@ -179,6 +179,39 @@ def test_an_unknown_host_is_a_problem_of_the_definition(engine: Engine, tmp_path
         run(engine, file)
 
 
+def test_an_unknown_host_is_told_with_its_line_and_how_it_is_added(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text("jobs:\n  a: true\n  b:\n    host: far\n    sweep: {x: [1, 2]}\n    script: echo\n")
+    with pytest.raises(DefinitionError) as told:
+        run(engine, tmp_path / "w.yaml")
+    (problem,) = told.value.problems
+    assert (problem.file, problem.line) == (str(tmp_path / "w.yaml"), 4)
+    assert problem.message.endswith("or by 'hybridnb hosts add far'")
+
+
+def test_what_is_wrong_with_a_host_is_told_with_the_job_that_goes_there(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "hosts.yaml").write_text("hosts:\n  far: {adress: x}\n")
+    (tmp_path / "w.yaml").write_text("jobs:\n  a: {host: far, script: echo}\n")
+    with pytest.raises(
+        DefinitionError, match=r"w.yaml:2: job 'a' goes to host 'far', whose .* wrong: .*hosts.yaml:2: 'adress' is not"
+    ):
+        run(engine, tmp_path / "w.yaml")
+
+
+def test_hosts_and_scripts_of_jobs_that_are_not_chosen_do_not_matter(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text("jobs:\n  a: {host: gone, script: echo}\n  b: {script: gone.sh}\n  c: gone.py\n  d: echo d\n")
+    assert states(engine, run(engine, file, jobs=["d"])) == {"d": "done"}
+    with pytest.raises(DefinitionError, match=r"w.yaml:3: script of job 'b': there is no file 'gone.sh'"):
+        run(engine, file, jobs=["b", "d"])
+    with pytest.raises(DefinitionError) as told:
+        run(engine, file)
+    assert [(problem.line, problem.message.partition(":")[0]) for problem in told.value.problems] == [
+        (2, "job 'a'"),
+        (3, "script of job 'b'"),
+        (4, "script of job 'c'"),
+    ]
+
+
 def test_a_request_made_again_starts_nothing_twice(engine: Engine, tmp_path: Path) -> None:
     file = write(tmp_path, a="echo a")
     first = run(engine, file, new=True, request="r1")
