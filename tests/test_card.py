@@ -285,6 +285,14 @@ def test_a_run_tells_its_jobs_where_its_record_lies_and_what_holds_it_up() -> No
         assert fact in words
     assert all(name in words and name in bundle["text/plain"] for name in flow.jobs)
     assert bundle["text/plain"].startswith(f"▶ running  digits  run {RUN}")
+    assert "held up: rivanna: not reachable" in bundle["text/plain"]
+
+
+@pytest.mark.parametrize("known", [None, RUNNING, DONE])
+def test_what_is_to_be_noted_of_a_job_is_told_in_html_and_in_text(known: dict[str, Any] | None) -> None:
+    bundle = job_of(known, note="the file says otherwise than the cell: script")
+    assert "otherwise than the cell: script" in bundle["text/plain"]
+    assert "otherwise than the cell: script" in Page(bundle["text/html"]).words
 
 
 def test_a_run_that_ended_does_not_change_with_the_clock() -> None:

@@ -133,7 +133,7 @@ def _job_text(job: Job, status: Status | None, about: _About, log: Sequence[str]
     lines = [" ".join(facts), *(f"    {text}" for text in telling.log_lines(log, 5, 1200))]
     if status is None:
         first = f"○ {name}  recorded in {about.source}, not run yet · on {line(job.host, NAME)}"
-        return "\n".join(filter(None, (first, *lines)))
+        return "\n".join(filter(None, (first, *lines, line(about.note))))
     done = telling.percent(status)
     far = f"{int(done)} %" if done is not None else ""
     first = f"{show.Screen().symbol(status['state'])} {name}  {status['state']} on {line(status['host'], NAME)} {_how_long(status, about.at)}"
@@ -258,14 +258,18 @@ def _run_head(
     yield html.stack(tally)
     yield html.row(html.counts(tally))
     start, end = told["created_at"], told["ended_at"]
-    problems = list(told.get("problems", {}).items())[:5]
     yield html.facts(
         [
             ("when", html.text(telling.period(start, end) if end else telling.so_far("going", start, about.at))),
             ("record", html.joined((html.text(_near(told["folder"], about.file)), html.muted(f"of {about.source}")), " ")),
-            *(("held up", html.text(show.trouble(line(place, NAME), line(why)))) for place, why in problems),
+            *(("held up", html.text(why)) for why in _held_up(told)),
         ]
     )
+
+
+def _held_up(told: Mapping[str, Any]) -> list[str]:
+    """Say why hosts, or the run itself, do not go on."""
+    return [show.trouble(line(place, NAME), line(why)) for place, why in list(told.get("problems", {}).items())[:5]]
 
 
 def _near(folder: str, file: str) -> str:
@@ -287,7 +291,8 @@ def _run_text(workflow: Workflow, told: Mapping[str, Any] | None, about: _About,
     times = {"created_at": start, "ended_at": end or about.at.isoformat()}
     jobs = {line(name, NAME): status for name, status in told["jobs"].items()}
     states = {name: status["state"] for name, status in jobs.items()}
-    notes = [when, f"record: {_near(told['folder'], about.file)}", *([note] if note else [])]
+    troubles = (f"held up: {why}" for why in _held_up(told))
+    notes = [when, *troubles, f"record: {_near(told['folder'], about.file)}", *([note] if note else [])]
     screen = show.Screen(_WIDTH, _HEIGHT)
     lines = show.picture({**head, **times}, states, lambda name: telling.tidy(jobs[name], about.at), screen, notes=notes)
     return "\n".join([f"{_symbol(told['state'])} {told['state']}  {lines[0]}", *lines[1:]])
