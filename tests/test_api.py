@@ -466,14 +466,16 @@ asyncio.run(main())
 
 
 # -- sweeps ---------------------------------------------------------------------------------------------------------------
-def test_the_jobs_of_a_sweep_are_seen_together(gate: Gate) -> None:
-    fields = {"exec": 'read x <gate; echo "# hybridnb score=$lr"', "sweep": {"lr": [1, 2]}}
+def test_the_jobs_of_a_sweep_are_seen_together(folder: Path, gate: Gate) -> None:
+    script = 'read x <gate; echo "# hybridnb score=$lr"; echo wrong >&2; touch $lr'
+    fields = {"exec": script, "sweep": {"lr": [1, 2]}, "outputs": ["{lr}"]}
     run = workflow(fit=fields, after={"exec": "read x <gate", "after": "fit"}).run()
     group = run["fit"]
     assert isinstance(group, RunGroup)
     assert (list(group), len(group), "fit-lr=1" in group) == (["fit-lr=1", "fit-lr=2"], 2, True)
     assert group["fit-lr=1"] == run["fit-lr=1"]
     assert group.params == {"fit-lr=1": {"lr": 1}, "fit-lr=2": {"lr": 2}}
+    assert group.outputs == {"fit-lr=1": [], "fit-lr=2": []}
     with pytest.raises(NotFound, match="'fit' has no job 'fit-lr=3'; did you mean 'fit-lr="):
         group["fit-lr=3"]
     with pytest.raises(NotFound, match="has no job 'fti'; did you mean 'fit'"):
@@ -482,6 +484,10 @@ def test_the_jobs_of_a_sweep_are_seen_together(gate: Gate) -> None:
     assert group.wait(DEADLINE) == run["fit"]
     assert (group.state, group.counts, run.ended) == (State.DONE, {State.DONE: 2}, False)
     assert group.metrics == {"fit-lr=1": {"score": 1}, "fit-lr=2": {"score": 2}}
+    assert group.elapsed == {name: member.elapsed for name, member in group.items()}
+    assert group.outputs == {"fit-lr=1": [folder / "1"], "fit-lr=2": [folder / "2"]}
+    assert group.log() == {name: f"# hybridnb score={name[-1]}\n" for name in group}
+    assert group.log("err") == dict.fromkeys(group, "wrong\n")
     assert repr(group) == f"RunGroup('fit', done: 2 done, run {run.id})"
     run.cancel("after")
     run.wait(DEADLINE, check=False)

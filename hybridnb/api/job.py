@@ -176,7 +176,7 @@ class RunJob(Part):
 
 
 class RunGroup(Part, Named[RunJob]):
-    """The jobs of a sweep in a run, by their names.
+    """The jobs of a sweep in a run, by their names; what is asked of all is told by their names, too.
 
     >>> from hybridnb import Workflow
     >>> workflow = Workflow("sweep.yaml")
@@ -184,8 +184,8 @@ class RunGroup(Part, Named[RunJob]):
     >>> group = workflow.run(wait=True)["try"]
     >>> group.params
     {'try-lr=0.1': {'lr': 0.1}, 'try-lr=0.01': {'lr': 0.01}}
-    >>> [job.log().strip() for job in group.values()]
-    ['0.1', '0.01']
+    >>> {name: log.strip() for name, log in group.log().items()}
+    {'try-lr=0.1': '0.1', 'try-lr=0.01': '0.01'}
     """
 
     __hash__ = Part.__hash__
@@ -228,6 +228,20 @@ class RunGroup(Part, Named[RunJob]):
     def metrics(self) -> dict[str, dict[str, Any]]:
         """The metrics that each of its jobs has told."""
         return {name: job.metrics for name, job in self.jobs.items()}
+
+    @property
+    def elapsed(self) -> dict[str, float | None]:
+        """How many seconds each of its jobs took, or takes so far; None before it started."""
+        return {name: job.elapsed for name, job in self.jobs.items()}
+
+    @property
+    def outputs(self) -> dict[str, list[Path]]:
+        """The files that each of its jobs left as outputs."""
+        return {name: job.outputs for name, job in self.jobs.items()}
+
+    def log(self, stream: str = "out") -> dict[str, Log]:
+        """Return what each of its jobs wrote in its last attempt; see RunJob.log."""
+        return {name: job.log(stream) for name, job in self.jobs.items()}
 
 
 def counted(states: Mapping[str, State]) -> dict[State, int]:
