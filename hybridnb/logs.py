@@ -37,7 +37,7 @@ def copy(
     copy.turn_to(watch.run, number)
     if not follow or watch.run.states[job].final:
         if not copy.copied:
-            print(_silence(job, watch.run.states[job], stream), file=sys.stderr)
+            print(silence(job, watch.run.states[job], stream), file=sys.stderr)
         return
     for record in client.events(run, since=watch.seen):
         if record:
@@ -51,7 +51,7 @@ def copy(
             return
 
 
-def _silence(job: str, state: State, stream: str) -> str:
+def silence(job: str, state: State, stream: str) -> str:
     """Say that there is nothing to copy, and where else to look."""
     wrote = f"'{job}' wrote nothing here" if state.final else f"'{job}' has written nothing here so far"
     other = "leave --err out" if stream == "err" else "add --err"

@@ -319,6 +319,16 @@ def test_a_log_is_printed_and_followed(kernel: Kernel) -> None:
     assert "over" in kernel.run("%workflow log slow").text
 
 
+def test_a_log_that_is_empty_says_where_else_to_look(kernel: Kernel) -> None:
+    kernel.run("%%job local train --run\necho 'no such column' >&2\nexit 3", "c1")
+    kernel.run("r = %workflow status\nr.wait(check=False)")
+    empty = kernel.run("%workflow log train")
+    assert "'train' wrote nothing here; it is failed. For what it wrote to standard error, add --err" in empty.streams["stderr"]
+    told = kernel.run("%workflow log train --err")
+    assert "no such column" in told.value
+    assert not told.streams["stderr"]
+
+
 def test_lists_and_pictures(kernel: Kernel, home: Path) -> None:
     (home / "hosts.yaml").write_text("hosts:\n  rivanna: {transport: ssh}\n")
     kernel.run("%%job local train -p lr=0.1\ntrue", "c1")

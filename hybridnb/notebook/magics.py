@@ -107,15 +107,19 @@ class Hybridnb(Magics):
         return Run.find(asked.run) if asked.run else book.found()
 
     def _log(self, asked: Namespace, book: Book) -> Any:
+        from .. import logs
         from ..api import RunGroup
 
-        run = book.found(asked.job)
+        run, stream = book.found(asked.job), "err" if asked.err else "out"
         if asked.follow:
             return self._follow_log(run, asked)
         job = run[asked.job]
         if isinstance(job, RunGroup):
             raise CallError(f"'{asked.job}' stands for {len(job)} jobs; name one of them: {', '.join([*job][:5])} …")
-        return job.log("err" if asked.err else "out", attempt=asked.attempt)
+        text = job.log(stream, attempt=asked.attempt)
+        if not text:
+            print(logs.silence(job.name, job.state, stream), file=sys.stderr)
+        return text
 
     def _follow_log(self, run: Run, asked: Namespace) -> None:
         """Print a job's log until the job ends."""
