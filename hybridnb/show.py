@@ -41,6 +41,7 @@ SIGNS: Mapping[str, Sign] = {
 FINAL = ("done", "failed", "lost", "cancelled", "skipped")
 BOLD, DIM, WARNING = "1", "2", "33"
 _BAR = 16  # columns
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")  # a colour, a title, a move
 # These move the cursor, ring, or turn the text around them.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -72,8 +73,8 @@ class Screen:
 
 # -- words ----------------------------------------------------------------------------------------------------------------
 def plain(text: str) -> str:
-    """Make text harmless for a terminal: one line, no control characters."""
-    return _UNFIT.sub(" ", text)
+    """Make text harmless for a terminal: one line, no colours, no control characters."""
+    return _UNFIT.sub(" ", ANSI.sub("", text))
 
 
 def columns(text: str) -> int:

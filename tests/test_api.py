@@ -355,7 +355,8 @@ def test_several_threads_may_ask_a_run_that_goes_on(gate: Gate) -> None:
 def test_a_run_that_failed_says_what_why_with_which_last_words_and_how_to_try_again() -> None:
     loud = "for n in $(seq 20); do echo line $n; done; exit 3"
     fields = {f"f{n}": loud for n in range(6)}
-    run = workflow(good="true", **fields, below={"exec": "true", "after": "f0"}, quiet="echo out; echo wrong >&2; exit 4").run()
+    quiet = "echo out; printf '\\033[31mwrong\\033[0m\\n' >&2; exit 4"
+    run = workflow(good="true", **fields, below={"exec": "true", "after": "f0"}, quiet=quiet).run()
     with pytest.raises(RunFailed) as error:
         run.wait(DEADLINE)
     text = str(error.value)

@@ -62,6 +62,11 @@ def test_a_terminal_is_not_sent_control_characters_that_a_job_wrote() -> None:
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202e]", "".join(drawn(jobs, Screen(80, 24))))
 
 
+@pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "\x1b[1;38;5;196mre\x1b[Kd", "\x1b]0;title\x07red", "\x1b(Bred\x1b7"])
+def test_colours_and_titles_leave_nothing_behind(text: str) -> None:
+    assert show.plain(text) == "red"
+
+
 @pytest.mark.parametrize("width", [40, 80, 132])
 @pytest.mark.parametrize("body", [show.live, show.table])
 def test_a_thousand_jobs_fit_a_screen_and_show_what_fails_and_what_runs(width: int, body: Any) -> None:

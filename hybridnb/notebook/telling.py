@@ -20,7 +20,6 @@ RECORDED = "recorded"  # the state of what was never run
 NAME, TEXT, LINE = 100, 300, 200  # characters of a name, of a sentence and of a line of a log
 LOG_LINES = 10
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 # No reader of XML takes these, or they are not seen and turn or hide the text around them.
 _UNFIT = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffc\ufffe\uffff]"
@@ -34,7 +33,7 @@ _SCHEDULERS = {"slurm": "Slurm", "process": "process"}
 def line(text: object, limit: int = TEXT) -> str:
     """Make one line of at most so many characters, fewer of those that take many bytes, without colours, controls and turns."""
     whole = str(text)
-    clean = _UNFIT.sub(" ", _ANSI.sub("", whole[: 8 * limit]).expandtabs(4)).rstrip()
+    clean = _UNFIT.sub(" ", show.ANSI.sub("", whole[: 8 * limit]).expandtabs(4)).rstrip()
     if len(clean) > limit or len(whole) > 8 * limit:
         clean = f"{clean[: limit - 1]}…"
     while weight(clean) > 4 * limit + 20:
