@@ -261,6 +261,8 @@ def put(path: Path, text: str, *, over: str | None = None) -> bool:
             return False
         os.replace(aside, path)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.parent.exists():
+            raise StoreError(f"{path}: cannot be saved: there is no folder '{path.parent}'; make it, then save again") from error
         why = f"{path}: cannot be saved: {error.strerror}"
         raise StoreError(f"{why}; nothing was changed: make the folder writable or make room, then save again") from error
     finally:

@@ -62,6 +62,10 @@ def parse(text: bytes) -> Record | None:
 
 def refused(path: Path, what: str, error: OSError) -> StoreError:
     """Say that a file of a run's folder cannot be read or written, why, and what to do."""
+    if not path.parent.is_dir():
+        return StoreError(
+            f"{path}: cannot be {what}: the run's folder is not there any more. Run again to begin another", run=path.parent.name
+        )
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     step = "Make room" if full else "See to the folder and its permissions"
     return StoreError(f"{path}: cannot be {what}: {error.strerror}. {step}, and run again to resume", run=path.parent.name)

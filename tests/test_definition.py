@@ -277,7 +277,7 @@ def test_an_unreadable_file_is_told(shared: Path) -> None:
 
 
 def test_a_missing_folder_is_told(shared: Path) -> None:
-    assert "No such file or directory" in refused(shared / "none" / "w.yaml")
+    assert refused(shared / "none" / "w.yaml").endswith(f"there is no folder '{shared / 'none'}'; make it, then save again")
     (shared / "file").touch()
     assert "Not a directory" in refused(shared / "file" / "w.yaml")
 

@@ -391,7 +391,7 @@ def test_a_snapshot_that_could_not_be_written_is_told_and_written_when_it_can_be
 def test_a_folder_that_was_deleted_meanwhile_is_told(source: Path) -> None:
     made = moved(source)
     shutil.rmtree(made.folder)
-    with pytest.raises(StoreError, match=r"run\.yaml: cannot be written: No such file or directory\. See to the folder"):
+    with pytest.raises(StoreError, match=r"run\.yaml: cannot be written: the run's folder is not there any more\. Run again"):
         made.snapshot(force=True)
     made.close()
     assert list(store.runs()) == list(store.active()) == []
