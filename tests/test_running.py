@@ -231,12 +231,15 @@ def test_a_run_is_cancelled_and_retried(kernel: Kernel) -> None:
     cell = kernel.run(SLOW, "c1")
     kernel.run("r = %workflow run")
     running(kernel)
-    assert kernel.run("%workflow cancel slow").value == "['slow']"
+    assert kernel.run("%workflow cancel slow").value == "stopped: slow"
     cell.until(lambda cell: "cancelled" in cell.card.text, "it is cancelled")
     go(kernel)
-    kernel.run("%workflow retry slow")
+    assert kernel.run("%workflow retry slow").value == "trying again: slow"
     cell.until(lambda cell: "done" in cell.card.text, "it is done")
     assert kernel.run("r['slow'].attempt").value == "2"
+    assert kernel.run("r.wait()\n%workflow cancel").value == "nothing goes on"
+    assert kernel.run("%workflow retry").value == "nothing to try again: all is done"
+    assert kernel.run("freed = %workflow clean\nfreed").value == "local: nothing was left"
 
 
 def test_jobs_are_connected_renamed_added_and_removed(kernel: Kernel, file: Path) -> None:
@@ -256,6 +259,15 @@ def test_jobs_are_connected_renamed_added_and_removed(kernel: Kernel, file: Path
     assert "did you mean 'train'?" in kernel.run("%workflow connect load trian").text
     assert not kernel.run("%%job local fetch\ntrue", "c1").error
     assert list(definition.load(file).jobs) == ["fetch", "train"], "a renamed job is still its cell's"
+
+
+def test_a_job_that_is_added_shows_its_card_and_can_be_programmed_with(kernel: Kernel) -> None:
+    added = kernel.run("%workflow add tell --exec true")
+    assert "tell  recorded in study.yaml, not run yet" in added.card.text
+    assert not added.result
+    assert not kernel.run("job = %workflow add more --exec true").shown
+    assert kernel.run("job.name, job.exec").value == "('more', 'true')"
+    assert "more  recorded" in kernel.run("job").card.text
 
 
 def test_some_jobs_of_a_workflow_are_run(kernel: Kernel) -> None:

@@ -59,9 +59,11 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 def _format(shell: InteractiveShell, magics: Hybridnb | None) -> None:
     """Have runs, jobs and workflows show themselves as cards, or as other objects do."""
     from ..api import Run, RunGroup, RunJob, Workflow
+    from ..model import Job
 
     formatter = shell.display_formatter.ipython_display_formatter  # type: ignore[union-attr]
-    for kind, method in ((Run, "show_run"), (RunJob, "show_job"), (RunGroup, "show_job"), (Workflow, "show_workflow")):
+    kinds = {Run: "show_run", RunJob: "show_job", RunGroup: "show_job", Workflow: "show_workflow", Job: "show_added"}
+    for kind, method in kinds.items():
         if magics:
             formatter.for_type(kind, getattr(magics, method))
         else:

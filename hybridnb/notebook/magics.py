@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..api import Run, Workflow
+    from ..model import Job
     from ..model import Workflow as Definition
     from .book import Book
     from .tables import HostTable, RunList
@@ -43,6 +44,7 @@ class Hybridnb(Magics):
         self.session = session
         self.matcher = complete.Matcher(session)
         self._shown: tuple[int, object] | None = None  # what this cell has shown already
+        self._added: tuple[Job, Book] | None = None  # the last job that was added
 
     # -- a job ----------------------------------------------------------------------------------------------------------
     @no_var_expand
@@ -140,19 +142,26 @@ class Hybridnb(Magics):
             raise Left(f"interrupted: '{asked.job}' goes on") from None
 
     def _cancel(self, asked: Namespace, book: Book) -> list[str]:
-        return book.found().cancel(*asked.job)
+        from .tables import Names
+
+        nothing = "nothing to stop: what is named has ended" if asked.job else "nothing goes on"
+        return Names(book.found().cancel(*asked.job), done="stopped", nothing=nothing)
 
     def _retry(self, asked: Namespace, book: Book) -> list[str]:
+        from .tables import Names
+
         run = book.found()
         told = run.retry(*asked.job)
         self.session.live.follow(run.folder)
         self.session.live.unsettle()
-        return told
+        which = "all that is named" if asked.job else "all"
+        return Names(told, done="trying again", nothing=f"nothing to try again: {which} is done")
 
     def _clean(self, _: Namespace, book: Book) -> dict[str, int]:
         from ..client import Client
+        from .tables import Freed
 
-        return Client().clean(str(book.found().folder))
+        return Freed(Client().clean(str(book.found().folder)))
 
     def _add(self, asked: Namespace, book: Book) -> Any:
         if asked.name in book.definition.jobs and not asked.replace:
@@ -162,7 +171,9 @@ class Hybridnb(Magics):
         _, said = arguments.job_mapping(asked)
         job = {"host": self.host, **said}
         self.session.require(job["host"])
-        return self._edited(book, lambda workflow: workflow.add(asked.name, **job))
+        added = self._edited(book, lambda workflow: workflow.add(asked.name, **job))
+        self._added = added, book
+        return added
 
     def _remove(self, asked: Namespace, book: Book) -> Workflow:
         def without(now: Definition) -> Definition:
@@ -270,6 +281,12 @@ class Hybridnb(Magics):
         """Show a job of a run, or a sweep."""
         book, reading = self.session.look(job.run)
         self.session.live.show(JobCard(book, job.name, reading))
+
+    def show_added(self, job: Job) -> None:
+        """Show the job that was added last as it stands in its workflow; others show themselves as Python would."""
+        if not self._added or self._added[0] is not job:
+            raise NotImplementedError
+        self.session.live.show(JobCard(self._added[1], job.name))
 
     def _has_shown(self, told: object) -> bool:
         """Has this cell shown it? A terminal, which has written `Out[n]:` already, gets its name."""

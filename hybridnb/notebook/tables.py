@@ -1,4 +1,4 @@
-"""Lists that magics return: ordinary lists and mappings, which show themselves as tables."""
+"""What magics return: ordinary lists and mappings, which show themselves as tables, or say what was done."""
 
 from __future__ import annotations
 
@@ -52,3 +52,22 @@ class HostTable(dict[str, dict[str, Any]]):
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         return card.hosts_card(self)
+
+
+class Names(list[str]):
+    """Names of jobs to which something was done; a notebook shows that in words."""
+
+    def __init__(self, names: Iterable[str], *, done: str, nothing: str) -> None:
+        super().__init__(names)
+        self._done, self._nothing = done, nothing
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001  IPython calls it so
+        printer.text(f"{self._done}: {', '.join(telling.some(self, 2000))}" if self else self._nothing)
+
+
+class Freed(dict[str, int]):
+    """How many bytes were freed on each host."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001  IPython calls it so
+        told = (f"{host}: {f'{telling.size(count)} freed' if count else 'nothing was left'}" for host, count in self.items())
+        printer.text("\n".join(told) or "nothing was left")

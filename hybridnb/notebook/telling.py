@@ -87,6 +87,14 @@ def _overwritten(raw: str) -> str:
     return raw.rstrip("\r\n").rpartition("\r")[2]
 
 
+def size(count: int) -> str:
+    """Say how many bytes: "1.25 MB"."""
+    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= step:
+            return f"{count / step:.3g} {unit}"
+    return f"{count} B"
+
+
 def dots(*words: str) -> str:
     """Join what there is to one line."""
     return " · ".join(filter(None, words))
