@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from IPython.lib.pretty import pretty
 
+from hybridnb.notebook.shown import _sizes
 from hybridnb.notebook.tables import Freed, Names
 
 
@@ -32,3 +33,7 @@ def test_very_many_names_are_told_by_the_first_of_them() -> None:
 def test_what_was_freed_is_told_by_host(freed: dict[str, int], told: str) -> None:
     assert Freed(freed) == freed
     assert pretty(Freed(freed)) == told  # type: ignore[no-untyped-call]
+
+
+def test_an_output_that_is_not_there_is_told_as_missing() -> None:
+    assert _sizes({"model.pt": {"size": 1200}, "other/*.csv": {"missing": True}}) == ["model.pt (1.2 kB)", "other/*.csv (missing)"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import definition, drawing, show, sweep
-from ..errors import HybridnbError
+from ..errors import DefinitionError, HybridnbError
 from ..model import Job, Workflow
 from ..show import Status
-from . import card
+from . import card, telling
 from .book import Book, members
 from .live import Bundle
 from .reading import Reading, final
@@ -73,7 +73,17 @@ class JobCard:
         keys = self.book.recorder.otherwise(job) if job and not self._reading else []
         told = f"the file says otherwise than the cell: {show.several(keys)}; --replace takes the cell's" if keys else ""
         odd = self.book.odd(reading.folder, self.name) if reading else ""
-        return "; ".join(filter(None, (told, odd, note)))
+        return "; ".join(filter(None, (self._unread(), told, odd, note)))
+
+    def _unread(self) -> str:
+        """Say why the file cannot be read now, unless what ran is shown, whatever the file says."""
+        if self._reading:
+            return ""
+        try:
+            _ = self.book.expanded
+        except HybridnbError as error:
+            return unread(self.book, error)
+        return ""
 
     def _job(self, reading: Reading | None) -> Job | None:
         """What is defined, or was when this run began; None for a sweep that is known by its jobs alone."""
@@ -81,7 +91,7 @@ class JobCard:
             return self._reading.run.jobs.get(self.name)
         try:
             definition = self.book.definition
-        except HybridnbError:  # the file is being edited; the run is still what it was
+        except HybridnbError:  # see `_unread`; the run is still what it was
             if reading is None:
                 raise
             return reading.run.jobs.get(self.name)
@@ -134,17 +144,22 @@ def pinned(bundle: Bundle, **more: bool) -> Bundle:
     return {**bundle, card.MIME: {**bundle[card.MIME], "pinned": True, **more}}
 
 
+def unread(book: Book, error: HybridnbError) -> str:
+    """Say shortly why a file cannot be read now: by the first of its problems."""
+    if not isinstance(error, DefinitionError):
+        return str(error)  # which names the file
+    first = error.problems[0]
+    return f"{book.name} cannot be read now: {f'line {first.line}: ' if first.line else ''}{first.message}"
+
+
 def _sizes(outputs: Mapping[str, Any]) -> list[str]:
-    return [f"{path} ({_size(about.get('size'))})" if isinstance(about, dict) else path for path, about in outputs.items()]
+    return [f"{path} ({_size(about)})" if isinstance(about, dict) else path for path, about in outputs.items()]
 
 
-def _size(count: Any) -> str:
-    if not isinstance(count, int):
-        return "?"
-    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= step:
-            return f"{count / step:.3g} {unit}"
-    return f"{count} B"
+def _size(about: Mapping[str, Any]) -> str:
+    """Say how large a file is, or that what was promised is not there."""
+    count = about.get("size")
+    return telling.size(count) if isinstance(count, int) else "missing" if about.get("missing") else "?"
 
 
 class RunFacts(NamedTuple):
@@ -197,8 +212,8 @@ class WorkflowCard:
             return RunFacts(ran, told, "; ".join(filter(None, (note, gone))))
         try:
             now = self.book.expanded
-        except HybridnbError:  # the file is being edited; the run is still what it was
-            return RunFacts(ran, told, note)
+        except HybridnbError as error:  # the run is still what it was
+            return RunFacts(ran, told, "; ".join(filter(None, (note, unread(self.book, error)))))
         fresh = [name for name in now.jobs if name not in ran.jobs]
         if not fresh and now.parents() == ran.parents():
             return RunFacts(ran, told, note)
