@@ -236,7 +236,7 @@ def test_a_sweep_shows_what_presses_most_and_counts_the_rest() -> None:
         (str(8), state) for state in ("done", "failed", "running", "queued", "waiting")
     ]
     rows = re.findall(r"<tr[^>]*><td[^>]*>(.*?)</td>", bundle["text/html"])
-    assert [Page(row).words.split()[-1] for row in rows] == ["failed"] * 6 + ["running"] * 6
+    assert [Page(row).words.split()[1] for row in rows] == ["failed"] * 6 + ["running"] * 6
     assert "and 28 more jobs" in words
     assert bundle[MIME] == {
         "version": 1,
@@ -327,6 +327,22 @@ def test_lists_are_told_in_html_and_in_text() -> None:
         assert set(bundle) == {"text/html", "text/plain"}
     assert "2026-11-22 14:02:11 +01:00" in runs_card([SUMMARY])["text/plain"]
     assert runs_card([])["text/plain"] == "no runs yet" and hosts_card({})["text/plain"] == "no hosts"
+
+
+def test_a_long_value_leaves_the_params_of_runs_their_column() -> None:
+    runs = [{**SUMMARY, "params": {"lr": ",".join(map(str, range(500))), "tag": "x" * 80}}, SUMMARY]
+    lines = runs_card(runs, at=AT)["text/plain"].splitlines()
+    assert "params" in lines[0]
+    assert "lr=0,1,2,3" in lines[1]
+    assert "lr=0.1" in lines[2]
+    assert max(map(show.columns, lines)) <= 140
+
+
+def test_how_far_a_job_is_stands_with_its_state() -> None:
+    assert "▶\ufe0e running 40 %train-1" in Page(run_of(workflow(5), told(workflow(5)))["text/html"]).words
+    sweep = group_of(members(6))
+    assert "▶\ufe0e running 40 %" in Page(sweep["text/html"]).words
+    assert "▶ running 40 %" in sweep["text/plain"]
 
 
 # -- pictures -------------------------------------------------------------------------------------------------------------

@@ -304,7 +304,8 @@ def runs_card(told: Sequence[Mapping[str, Any]], *, at: datetime | None = None) 
     now = telling.local(at)
     head = [
         *(Column("state"), Column("run"), Column("workflow", least=12), Column("began", leaves=1), Column("elapsed", right=True)),
-        *(Column("jobs", leaves=2, clip=True), Column("params", clip=True, leaves=3), Column("file", leaves=4, clip=True)),
+        *(Column("jobs", leaves=2, least=16, clip=True), Column("params", leaves=3, least=20, clip=True)),
+        Column("file", leaves=4, least=16, clip=True),
     ]
     rows = [
         [

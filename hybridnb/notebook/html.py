@@ -34,6 +34,7 @@ _LOG = (
     "font-family:monospace;font-size:12px;line-height:1.4;white-space:pre-wrap;overflow-wrap:anywhere"
 )
 _FRAME = f"display:inline-block;width:{{}};height:6px;border:1px solid {_GREY};border-radius:4px;overflow:hidden;line-height:0;"
+_ROOM = 12  # characters of 0.6 em
 _TEXT_STYLE = "\ufe0e"  # asks for a character, not for an emoji
 
 
@@ -135,7 +136,7 @@ def table(head: Sequence[Column], rows: Sequence[Sequence[Html]]) -> Html:
     used = [i for i in range(len(head)) if any(cells[i] for cells in rows)]
     if not used:
         return Html("")
-    styles = {i: _cell_style(head[i]) for i in used}
+    styles = {i: _cell_style(head[i], longest=max(len(cells[i]) for cells in rows)) for i in used}
     title = f"font-weight:600;opacity:.75;border-bottom:1px solid {_GREY}"
     top = element("tr", *(element("th", text(head[i].title), style=f"{styles[i]};{title}") for i in used), style=_ROW)
     body = (element("tr", *(element("td", cells[i], style=styles[i] if cells[i] else "") for i in used), style=_ROW) for cells in rows)
@@ -144,9 +145,11 @@ def table(head: Sequence[Column], rows: Sequence[Sequence[Html]]) -> Html:
     )
 
 
-def _cell_style(column: Column) -> str:
+def _cell_style(column: Column, *, longest: int) -> str:
+    """Say how a column looks; one that is broken has at least room for its longest cell, or for its `least` characters."""
     side = "text-align:right" if column.right else "text-align:left"
-    wrap = "min-width:7em;overflow-wrap:anywhere" if column.clip else "white-space:nowrap"
+    room = 0.6 * min(column.least or _ROOM, longest)
+    wrap = f"min-width:{room:.1f}em;overflow-wrap:anywhere" if column.clip else "white-space:nowrap"
     return f"{side};padding:2px 14px 2px 0;{wrap}"
 
 

@@ -1,4 +1,4 @@
-"""The tables of cards, as rows of words; and how these become HTML or plain text. The first cell of a row is its state's."""
+"""The tables of cards, as rows of words; and how these become HTML or plain text. The first cell of a row is its state's, with how far it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .telling import NAME, RECORDED, line
 
 _STATE, _JOB, _HOST = Column("state"), Column("job", least=12), Column("host", leaves=1)
 _TOOK = Column("elapsed", right=True)
-_NOTES = (Column("params", clip=True), Column("metrics", clip=True), Column("reason", clip=True))
+_NOTES = (Column("params", least=36, clip=True), Column("metrics", least=14, clip=True), Column("reason", least=18, clip=True))
 _MOST = 6  # params, and metrics, that have a column each
 _SHORT = 30  # characters of a value in its column
 
@@ -39,11 +39,11 @@ def member_rows(
         where = [line(name, NAME), line(status["host"] if status else job.host, NAME)]
         rows.append(
             [
-                "",
+                _far(status),
                 *values,
                 telling.took(status, at) if status else "",
                 *where,
-                _progress(status, line(status["reason"], 120)) if status else "",
+                line(status["reason"], 120) if status else "",
             ]
         )
     return [*head, Column("", least=16, clip=True)], rows
@@ -53,10 +53,10 @@ def _values(known: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return [line(telling.value(known[name]), _SHORT) if name in known else "" for name in names]
 
 
-def _progress(status: Status, reason: str) -> str:
-    """Say how far a job is, and why it is so."""
+def _far(status: Status | None) -> str:
+    """Say how far a job is."""
     done = telling.percent(status)
-    return telling.dots(f"{int(done)} %" if done is not None else "", reason)
+    return f"{int(done)} %" if done is not None else ""
 
 
 def run_rows(jobs: Mapping[str, tuple[Job | None, Status | None]], at: datetime) -> tuple[list[Column], list[list[str]]]:
@@ -78,14 +78,14 @@ def _run_row(name: str, job: Job | None, status: Status | None, at: datetime, *,
         return ["", line(name, NAME), line(job.host if job else "", NAME), *[""] * 5, after, params, "", ""]
     code, attempt = status["exit_code"], status["attempt"]
     return [
-        *("", line(name, NAME), line(status["host"], NAME), line(status["native_id"] or "", 40)),
+        *(_far(status), line(name, NAME), line(status["host"], NAME), line(status["native_id"] or "", 40)),
         *(
             str(attempt) if attempt and again else "",
             "" if code is None else str(code),
             _began(status, at),
             telling.took(status, at),
         ),
-        *("", params, " ".join(telling.pairs(status["metrics"], 400)), _progress(status, telling.reason(status, telling.LINE))),
+        *("", params, " ".join(telling.pairs(status["metrics"], 400)), telling.reason(status, telling.LINE)),
     ]
 
 
@@ -101,10 +101,10 @@ def table_html(head: Sequence[Column], rows: Sequence[Sequence[str]], states: Se
     """Lay out rows of plain words as HTML; with states, the first cell of each row is its state's (of what was run)."""
     cells = [[html.text(word) for word in words] for words in rows]
     for words, state in zip(cells, states):
-        words[0] = html.joined((html.sign(state), html.bold(state)), " ") if state != RECORDED else Html("")
+        words[0] = html.joined((html.sign(state), html.bold(state), words[0]), " ") if state != RECORDED else Html("")
     return html.table(head, cells)
 
 
 def with_sign(cells: Sequence[str], state: str) -> list[str]:
     """Put the state's symbol and word into a row of plain text."""
-    return [show.Screen().state(state) if state != RECORDED else "", *cells[1:]]
+    return [f"{show.Screen().state(state)} {cells[0]}".rstrip() if state != RECORDED else "", *cells[1:]]
