@@ -6,8 +6,27 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 
+class Step(NamedTuple):
+    """A next step, in the words of a shell and in those of a notebook's magics."""
+
+    shell: str
+    magic: str
+
+
 class HybridnbError(Exception):
-    """The base of all errors that hybridnb raises for a user to read."""
+    """The base of all errors that hybridnb raises for a user to read. A `step` is told last, in the words of the face that tells it."""
+
+    def __init__(self, message: str = "", *, step: Step | None = None) -> None:
+        super().__init__(message)
+        self.step = step
+        self.by_magic = False  # is a magic the face?
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        if self.step is None:
+            return message
+        between = "\n" if "\n" in message else " "
+        return f"{message}{between}{self.step.magic if self.by_magic else self.step.shell}"
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback, which would bury the words."""
@@ -78,8 +97,8 @@ class ServiceError(HybridnbError):
 class RunFailed(HybridnbError):
     """A run, or a job of it, that was waited for did not end well: `run` is its id, `jobs` names what is not done."""
 
-    def __init__(self, message: str, *, run: str = "", jobs: Iterable[str] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, run: str = "", jobs: Iterable[str] = (), step: Step | None = None) -> None:
+        super().__init__(message, step=step)
         self.run = run
         self.jobs: tuple[str, ...] = tuple(jobs)
 

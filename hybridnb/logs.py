@@ -105,16 +105,32 @@ class _Copy:
 
 def ending(client: Client | Here, told: Mapping[str, Any]) -> Iterator[str]:
     """Say why what failed did so, how to try again, and where the record is."""
-    jobs = told["jobs"]
-    bad = [name for name, job in jobs.items() if job["state"] in ("failed", "lost")]
-    for name in bad[:FAILURES]:
-        yield from ("", *_failure(client, told["run"], name, jobs[name]))
+    yield from failures(client, told)
     yield ""
-    if len(bad) > FAILURES:
-        yield f"{show.number(len(bad) - FAILURES, 'more job')} failed: hybridnb status {told['run']}"
-    if bad:
-        yield f"try again: hybridnb retry {told['run']}"
-    yield f"record: {show.plain(near(told['folder']))}"
+    if bad := _bad(told):
+        yield step(len(bad), status=f"hybridnb status {told['run']}", retry=f"hybridnb retry {told['run']}")
+    yield record(told)
+
+
+def failures(client: Client | Here, told: Mapping[str, Any]) -> Iterator[str]:
+    """Say why what failed did so, of the first jobs that did."""
+    for name in _bad(told)[:FAILURES]:
+        yield from ("", *_failure(client, told["run"], name, told["jobs"][name]))
+
+
+def step(failed: int, *, status: str, retry: str) -> str:
+    """Say how many more failed than were told, and how to try again, in the commands of a face."""
+    more = f"{show.number(failed - FAILURES, 'more job')} failed: {status}\n" if failed > FAILURES else ""
+    return f"{more}try again: {retry}"
+
+
+def record(told: Mapping[str, Any]) -> str:
+    """Say where the record is."""
+    return f"record: {show.plain(near(told['folder']))}"
+
+
+def _bad(told: Mapping[str, Any]) -> list[str]:
+    return [name for name, job in told["jobs"].items() if job["state"] in ("failed", "lost")]
 
 
 def _failure(client: Client | Here, run: str, name: str, job: show.Status) -> Iterator[str]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from . import definition, drawing, environment, home
-from .errors import CallError, NotFound, RunBusy, StoreError, did_you_mean
+from .errors import CallError, NotFound, RunBusy, Step, StoreError, did_you_mean
 from .journal import Journal, Record, flow, read, refused
 from .lock import Lock
 from .model import Job, Workflow
 from .run import Attempt, Run, now
 
+_LIST = Step("See 'hybridnb runs'", "See '%runs'")
 _SHARE = 50  # a snapshot may take one part in so many of the time
 _CREATED = re.compile(rb'- \{"n": 1, "event": "created", "at": "([\d:.TZ-]+)"')
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without l, o, 0 and 1, which look alike
@@ -76,7 +77,7 @@ class Store:
         """Open a run: raise NotFound when there is none, StoreError when it is damaged, RunBusy when another process writes it."""
         path = folder / "journal.yaml"
         if not os.path.isfile(path):
-            raise NotFound(f"{folder}: there is no run here (no journal.yaml); see 'hybridnb runs'")
+            raise NotFound(f"{folder}: there is no run here (no journal.yaml).", step=_LIST)
         journal, lock = None, None
         if write:
             lock = _locked(folder)
@@ -275,11 +276,12 @@ def find(word: str) -> Path:
     if os.path.isfile(path):
         if last := latest(path):
             return last
-        raise NotFound(f"{word}: this workflow has not been run yet; start it by 'hybridnb run {word}'")
+        begin = Step(f"Start it by 'hybridnb run {word}'", f"Start it by '%workflow open {word}' and '%workflow run'")
+        raise NotFound(f"{word}: this workflow has not been run yet.", step=begin)
     known = {folder.name: folder for folder in runs()}
     if word in known:
         return known[word]
-    raise NotFound(f"there is no run '{word}'{did_you_mean(word, known) or '.'} See 'hybridnb runs'")
+    raise NotFound(f"there is no run '{word}'{did_you_mean(word, known) or '.'}", step=_LIST)
 
 
 def listed(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from hybridnb import errors
-from hybridnb.errors import Conflict, DefinitionError, HybridnbError, Problem, RunBusy, RunFailed, StoreError, did_you_mean
+from hybridnb.errors import Conflict, DefinitionError, HybridnbError, NotFound, Problem, RunBusy, RunFailed, Step, StoreError, did_you_mean
 
 
 def test_every_error_is_one_of_the_tree() -> None:
@@ -53,6 +53,14 @@ def test_a_store_error_carries_the_run_that_it_is_about() -> None:
 def test_a_failed_run_names_itself_and_what_is_not_done() -> None:
     error = RunFailed("it failed", run="2026-11-22-1015-k3f9", jobs=["train"])
     assert (str(error), error.run, error.jobs) == ("it failed", "2026-11-22-1015-k3f9", ("train",))
+
+
+@pytest.mark.parametrize(("message", "between"), [("it is gone.", " "), ("it is gone\nfor good", "\n")])
+def test_the_next_step_is_told_last_in_the_words_of_the_face_that_tells_it(message: str, between: str) -> None:
+    error = NotFound(message, step=Step("See 'hybridnb runs'", "See '%runs'"))
+    assert str(error) == f"{message}{between}See 'hybridnb runs'"
+    error.by_magic = True
+    assert str(error) == f"{message}{between}See '%runs'"
 
 
 @pytest.mark.parametrize("error", [Conflict("changed meanwhile"), DefinitionError(["first", "second"])])

@@ -198,6 +198,7 @@ def test_a_wait_that_fails_tells_the_job_and_its_last_words_and_no_traceback(ker
         assert failed.error.startswith("RunFailed"), failed.text
         assert "'train'" in failed.error or "train" in failed.error
         assert "no such column: pixel" in failed.error
+        assert failed.error.endswith("try again: %workflow retry")
         assert "hybridnb/" not in failed.traceback
         assert "----" not in failed.traceback
 
@@ -352,6 +353,7 @@ def test_lists_and_pictures(kernel: Kernel, home: Path) -> None:
     kernel.run("%%job local train -p lr=0.1\ntrue", "c1")
     assert "train" in kernel.run("%workflow").text
     assert "not been run yet" in kernel.run("%workflow status").text
+    assert "there is no run 'nope'. See '%runs'" in kernel.run("%workflow status nope").text
     for _ in range(2):
         kernel.run("r = %workflow run --wait")
     hosts, runs = kernel.run("%hosts"), kernel.run("%runs")

@@ -424,7 +424,7 @@ def test_a_word_of_any_kind_is_looked_for_without_harm(word: str) -> None:
 
 
 def test_a_file_that_was_not_run_yet_is_told_with_how_to_run_it(source: Path) -> None:
-    with pytest.raises(NotFound, match=rf"^{source}: this workflow has not been run yet; start it by 'hybridnb run {source}'$"):
+    with pytest.raises(NotFound, match=rf"^{source}: this workflow has not been run yet\. Start it by 'hybridnb run {source}'$"):
         store.find(str(source))
     assert store.latest(source) is None
     assert store.newest(source) == []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import logs, run as past, show, store
 from ..client import Client
-from ..errors import NotFound, RunFailed, did_you_mean
+from ..errors import NotFound, RunFailed, Step, did_you_mean
 from ..run import State
 from .ending import Ending
 from .named import Named
@@ -20,6 +20,8 @@ from .present import Log, Present, honest, whole_log
 
 if TYPE_CHECKING:
     from .run import Run
+
+_BAD = {State.FAILED, State.LOST}
 
 
 class Part(Ending):
@@ -269,18 +271,21 @@ def failure(run: Run, bad: Iterable[str], *, what: str = "") -> RunFailed:
     """Say what became of jobs that are not done: why, with their last lines, and how to try again."""
     status, word = run.status(), _word(run)
     jobs = {name: status["jobs"][name] for name in bad if name in status["jobs"]}
+    known = {**status, "run": word, "jobs": jobs}
+    states = [State(job["state"]) for job in jobs.values()]
     with closing(Client()) as client:
-        lines = list(logs.ending(client, {**status, "run": word, "jobs": jobs}))
-    states = {State(job["state"]) for job in jobs.values()}
-    if not states & {State.FAILED, State.LOST}:
-        reasons = dict.fromkeys(job["reason"] for job in jobs.values() if job["reason"])
-        lines = [*reasons, *lines[:-1], f"try again: hybridnb retry {word}", lines[-1]]
-    head = f"{what}run {run.id} of {run.name} {_verdict(states)} ({_list(run.counts)})"
-    return RunFailed("\n".join([head, *lines]), run=run.id, jobs=jobs)
+        lines = list(logs.failures(client, known)) or list(dict.fromkeys(job["reason"] for job in jobs.values() if job["reason"]))
+    head = f"{what}run {run.id} of {run.name} {_verdict({*states})} ({_list(run.counts)})"
+    failed = sum(state in _BAD for state in states)
+    step = Step(
+        logs.step(failed, status=f"hybridnb status {word}", retry=f"hybridnb retry {word}"),
+        logs.step(failed, status="%workflow status", retry="%workflow retry"),
+    )
+    return RunFailed("\n".join([head, *lines, "", logs.record(known)]), run=run.id, jobs=jobs, step=step)
 
 
 def _verdict(states: set[State]) -> str:
-    if states & {State.FAILED, State.LOST}:
+    if states & _BAD:
         return "failed"
     words = {State.CANCELLED: "was cancelled", State.SKIPPED: "was skipped"}
     return next((word for state, word in words.items() if state in states), "goes on again")

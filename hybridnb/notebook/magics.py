@@ -14,7 +14,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from traitlets import Bool, Unicode
 
 from .. import show
-from ..errors import CallError, Conflict, DefinitionError, NotFound
+from ..errors import CallError, Conflict, DefinitionError, HybridnbError, NotFound
 from . import arguments, complete
 from .session import Left, Session
 from .shown import JobCard, RunCard, WorkflowCard
@@ -61,8 +61,8 @@ class Hybridnb(Magics):
             self.session.live.unsettle()
             run = book.start(recorded.job.name, whole=asked.wait) if asked.run or asked.wait else None
             self.session.live.show(JobCard(book, recorded.job.name))
-        if run and asked.wait:
-            self.session.wait(run, [recorded.job.name])
+            if run and asked.wait:
+                self.session.wait(run, [recorded.job.name])
 
     # -- the workflow ---------------------------------------------------------------------------------------------------
     @no_var_expand
@@ -304,8 +304,11 @@ Hybridnb.runs.__doc__ = arguments.help_of(arguments.runs_parser())
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Let what a person did wrong be told in IPython's manner, which has no traceback."""
+    """Let errors tell the next step by magics, and what a person did wrong in IPython's manner, which has no traceback."""
     try:
         yield
-    except (CallError, NotFound, DefinitionError, Conflict) as error:  # the others render themselves, see errors.HybridnbError
-        raise UsageError(str(error)) from None
+    except HybridnbError as error:
+        error.by_magic = True
+        if isinstance(error, CallError | NotFound | DefinitionError | Conflict):
+            raise UsageError(str(error)) from None
+        raise  # it renders itself
