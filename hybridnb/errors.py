@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+Interrupt = TypeVar("Interrupt", bound=BaseException)
 
 
 class Step(NamedTuple):
@@ -105,6 +107,16 @@ class RunFailed(HybridnbError):
 
 class Conflict(HybridnbError):
     """Somebody else has changed what was to be written."""
+
+
+def in_words(interrupt: Interrupt, words: str) -> Interrupt:
+    """Give an interrupt words, which a notebook shows in place of a traceback.
+
+    It stays the exception that it is, and of its class: by that, Python ends as one that was interrupted, and asyncio.timeout knows its own.
+    """
+    interrupt.args = (words,)
+    interrupt.__dict__["_render_traceback_"] = lambda: [words]
+    return interrupt
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

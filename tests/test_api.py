@@ -396,10 +396,11 @@ def test_the_wait_for_a_run_has_an_end_when_the_time_is_up(gate: Gate) -> None:
 def test_ctrl_c_ends_the_wait_and_the_run_goes_on(gate: Gate) -> None:
     run = workflow(a="read x <gate").run()
     main = threading.get_ident()
-    interrupt = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        interrupt.start()
+    timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match=f"^interrupted: run {run.id} goes on; ") as interrupt:
+        timer.start()
         run.wait(DEADLINE)
+    assert type(interrupt.value) is KeyboardInterrupt, "by which Python ends as one that was interrupted"
     gate.open()
     assert run.wait(DEADLINE).state is State.DONE
 
@@ -464,6 +465,23 @@ asyncio.run(main())
     )
     assert (told.returncode, told.stdout.split()[0], told.stderr) == (0, "left", "")
     assert not run.ended
+
+
+def test_an_awaited_run_that_is_let_go_says_so_and_nothing_of_asyncio_is_put_out(gate: Gate) -> None:
+    run = workflow(a="read x <gate").run()
+
+    async def let_go() -> None:
+        waiting = asyncio.ensure_future(_await(run))
+        await asyncio.sleep(0)  # it has begun then
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError, match=f"^interrupted: run {run.id} goes on; ") as cancelled:
+            await waiting
+        assert type(cancelled.value) is asyncio.CancelledError, "for which asyncio.timeout looks"
+        assert cancelled.value._render_traceback_() == [str(cancelled.value)]  # type: ignore[attr-defined]
+
+    asyncio.run(let_go())
+    gate.open()
+    assert run.wait(DEADLINE).state is State.DONE
 
 
 # -- sweeps ---------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from hybridnb import errors
-from hybridnb.errors import Conflict, DefinitionError, HybridnbError, NotFound, Problem, RunBusy, RunFailed, Step, StoreError, did_you_mean
+from hybridnb.errors import Conflict, DefinitionError, HybridnbError, NotFound, Problem, RunBusy, RunFailed, Step, StoreError, did_you_mean, in_words
 
 
 def test_every_error_is_one_of_the_tree() -> None:
@@ -63,12 +63,23 @@ def test_the_next_step_is_told_last_in_the_words_of_the_face_that_tells_it(messa
     assert str(error) == f"{message}{between}See '%runs'"
 
 
+def shown(error: BaseException, folder: Path) -> str:
+    """What IPython shows of an error."""
+    shell: Any = InteractiveShell(ipython_dir=str(folder), config=Config(HistoryManager={"enabled": False}))  # type: ignore[no-untyped-call]
+    with redirect_stdout(io.StringIO()) as told:
+        shell.showtraceback((type(error), error, None))
+    return told.getvalue().strip()
+
+
 @pytest.mark.parametrize("error", [Conflict("changed meanwhile"), DefinitionError(["first", "second"])])
 def test_a_notebook_shows_what_an_error_says_without_a_traceback(error: HybridnbError, tmp_path: Path) -> None:
-    shell: Any = InteractiveShell(ipython_dir=str(tmp_path), config=Config(HistoryManager={"enabled": False}))  # type: ignore[no-untyped-call]
-    with redirect_stdout(io.StringIO()) as shown:
-        shell.showtraceback((type(error), error, None))
-    assert shown.getvalue().strip() == f"{type(error).__name__}: {error}"
+    assert shown(error, tmp_path) == f"{type(error).__name__}: {error}"
+
+
+def test_an_interrupt_in_words_is_shown_by_these_alone_and_stays_what_it_is(tmp_path: Path) -> None:
+    interrupt = KeyboardInterrupt()
+    assert in_words(interrupt, "the run goes on") is interrupt
+    assert shown(interrupt, tmp_path) == str(interrupt) == "the run goes on"
 
 
 @pytest.mark.parametrize(

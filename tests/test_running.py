@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ from hybridnb import Workflow, definition
 
 WAITS = "until [ -e go ]; do sleep 0.02; done"
 SLOW = f"%%job local slow\necho slow >> ran\necho '# hybridnb progress=40 loss=0.5'\necho begun\n{WAITS}\necho over"
+TELLS = """
+import threading
+def tell():
+    while not any(thread.name.startswith("waiting for") for thread in threading.enumerate()):
+        threading.Event().wait(0.01)
+    print("it waits", flush=True)
+threading.Thread(target=tell).start()
+"""
 
 
 @pytest.fixture
@@ -225,6 +234,20 @@ def test_an_interrupted_cell_does_not_end_its_job(kernel: Kernel) -> None:
     assert "goes on" in waiting.finish().text
     go(kernel)
     waiting.until(lambda cell: "done" in cell.card.text, "it is done")
+
+
+@pytest.mark.parametrize("waits", ["r.wait()", "r['slow'].wait()"])
+def test_an_interrupted_wait_in_python_says_in_a_line_that_the_run_goes_on(kernel: Kernel, waits: str) -> None:
+    kernel.run(SLOW, "c1")
+    kernel.run("r = %workflow run")
+    running(kernel)
+    waiting = kernel.begin(f"{TELLS}\n{waits}")
+    waiting.until(lambda cell: "it waits" in cell.streams["stdout"], "it waits")
+    kernel.interrupt()
+    told = waiting.finish(seconds=5).traceback
+    assert re.fullmatch(r"interrupted: run \S+ goes on; wait for it again, or stop it by \.cancel\(\)", told)
+    go(kernel)
+    assert kernel.run("str(r.wait().state)").value == "'done'"
 
 
 # -- the words of %workflow -------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from ..client import Client
+from ..errors import in_words
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,30 +39,44 @@ class Ending(ABC):
         Raises RunFailed if it did not end well, unless `check` is False; TimeoutError when the time is up. The run goes on then, as
         it does after Ctrl-C. What a host asks meanwhile, such as a password, is answered by `hybridnb hosts check NAME`.
         """
-        if not self._over():
-            future = _begin(self._place, self._over) if timeout is None or timeout > 0 else None
-            try:
-                if future is None or not wait([future], timeout).done:
-                    raise TimeoutError(f"{self!r} has not ended within {timeout:g} s; it goes on")
-                future.result()
-            finally:
-                if future:
-                    future.cancel()
+        try:
+            self._wait(timeout)
+        except KeyboardInterrupt as error:
+            raise in_words(error, self._left) from None
         if check:
             self._check()
         return self
+
+    def _wait(self, timeout: float | None) -> None:
+        if self._over():
+            return
+        future = _begin(self._place, self._over) if timeout is None or timeout > 0 else None
+        try:
+            if future is None or not wait([future], timeout).done:
+                raise TimeoutError(f"{self!r} has not ended within {timeout:g} s; it goes on")
+            future.result()
+        finally:
+            if future:
+                future.cancel()
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Wait as `wait` does, while the event loop goes on."""
         return self._awaited().__await__()
 
     async def _awaited(self) -> Self:
-        from asyncio import wrap_future
+        from asyncio import CancelledError, wrap_future
 
         if not self._over():
-            await wrap_future(_begin(self._place, self._over))  # which is cancelled with the task
+            try:
+                await wrap_future(_begin(self._place, self._over))  # which is cancelled with the task
+            except CancelledError as error:  # as a notebook interrupts a cell that awaits
+                raise in_words(error, self._left) from None
         self._check()
         return self
+
+    @property
+    def _left(self) -> str:
+        return f"interrupted: run {self._place.name} goes on; wait for it again, or stop it by .cancel()"
 
 
 def _begin(folder: Path, over: Callable[[], bool]) -> Future[None]:

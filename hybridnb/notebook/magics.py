@@ -14,9 +14,9 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from traitlets import Bool, Unicode
 
 from .. import show
-from ..errors import CallError, Conflict, DefinitionError, HybridnbError, NotFound
+from ..errors import CallError, Conflict, DefinitionError, HybridnbError, NotFound, in_words
 from . import arguments, complete
-from .session import Left, Session
+from .session import Session
 from .shown import JobCard, RunCard, WorkflowCard
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ class Hybridnb(Magics):
 
         try:
             logs.copy(Client(), run.folder, asked.job, stream=stream, number=asked.attempt, follow=True, write=write)
-        except KeyboardInterrupt:
-            raise Left(f"interrupted: '{asked.job}' goes on") from None
+        except KeyboardInterrupt as error:
+            raise in_words(error, f"interrupted: '{asked.job}' goes on") from None
 
     def _cancel(self, asked: Namespace, book: Book) -> list[str]:
         from .tables import Names

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api import Run
 from ..client import Client
-from ..errors import CallError, HybridnbError, NotFound, ServiceError
+from ..errors import CallError, HybridnbError, NotFound, ServiceError, in_words
 from ..hosts.config import Hosts
 from ..model import Workflow
 from ..view import summary
@@ -30,13 +30,6 @@ if TYPE_CHECKING:
 
 _RUNS = 10  # so many of the newest are looked at for one that goes on
 _LOOK = 0.5  # seconds between looks whether a host asks something, while a cell waits
-
-
-class Left(KeyboardInterrupt):
-    """A cell that waited was interrupted; the run goes on."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]
 
 
 class Session:
@@ -169,7 +162,7 @@ class Session:
 
     # -- waiting --------------------------------------------------------------------------------------------------------
     def wait(self, run: Run, names: Collection[str] = ()) -> None:
-        """Wait until the run, or these jobs of it, have ended; raise RunFailed when they did not end well, Left when interrupted."""
+        """Wait until the run, or these jobs of it, have ended; raise RunFailed when they did not end well."""
         over = self.live.follow(run.folder)
         reading = self.live.reading(run.folder)
         try:
@@ -178,9 +171,9 @@ class Session:
             while not (over.wait(_LOOK) or _all_ended(reading, names)):
                 if self.live.asked:
                     ask.attend(ask.prompt(self.shell, Client()), {job.host for job in reading.jobs().values()})
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             told = f"interrupted: run {run.id} goes on. Look at it by '%workflow status', stop it by '%workflow cancel'"
-            raise Left(told) from None
+            raise in_words(error, told) from None
         if not (reading.ended or _all_ended(reading, names)):  # nobody can tell any more how it goes
             raise ServiceError(self.live.problems.get(run.id) or f"run {run.id} cannot be followed; look at it by '%workflow status'")
         self.live.draw()
