@@ -150,7 +150,7 @@ def _cell_style(column: Column, *, longest: int) -> str:
     side = "text-align:right" if column.right else "text-align:left"
     room = 0.6 * min(column.least or _ROOM, longest)
     wrap = f"min-width:{room:.1f}em;overflow-wrap:anywhere" if column.clip else "white-space:nowrap"
-    return f"{side};padding:2px 14px 2px 0;{wrap}"
+    return f"{side};padding:2px 10px 2px 0;{wrap}"
 
 
 def log(lines: Sequence[str]) -> Html:

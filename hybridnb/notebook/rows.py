@@ -15,7 +15,8 @@ from .telling import NAME, RECORDED, line
 
 _STATE, _JOB, _HOST = Column("state"), Column("job", least=12), Column("host", leaves=1)
 _TOOK = Column("elapsed", right=True)
-_NOTES = (Column("params", least=36, clip=True), Column("metrics", least=14, clip=True), Column("reason", least=18, clip=True))
+_PARAMS, _METRICS = Column("params", least=18, clip=True), Column("metrics", least=14, clip=True)
+_REASON, _AFTER = Column("reason", least=18, clip=True), Column("after", clip=True)
 _MOST = 6  # params, and metrics, that have a column each
 _SHORT = 30  # characters of a value in its column
 
@@ -60,11 +61,10 @@ def _far(status: Status | None) -> str:
 
 
 def run_rows(jobs: Mapping[str, tuple[Job | None, Status | None]], at: datetime) -> tuple[list[Column], list[list[str]]]:
-    """Lay out jobs of a run, or of a workflow that was not run."""
-    number = Column("", right=True)
+    """Lay out jobs of a run, or of a workflow that was not run: first what an experiment is read for, as a page may cut a wide table."""
     head = [
-        *(_STATE, _JOB, _HOST, Column("native id"), number._replace(title="attempt"), number._replace(title="exit")),
-        *(Column(f"started ({telling.zone(at)})"), _TOOK, Column("after", clip=True), *_NOTES),
+        *(_STATE, _JOB, _HOST, _TOOK, _PARAMS, _METRICS, Column("exit", right=True), _REASON, _AFTER),
+        *(Column(f"started ({telling.zone(at)})"), Column("native id"), Column("attempt", right=True)),
     ]
     again = any(status and status["attempt"] > 1 for _, status in jobs.values())
     rows = [_run_row(name, job, status, at, again=again) for name, (job, status) in jobs.items()]
@@ -75,17 +75,12 @@ def _run_row(name: str, job: Job | None, status: Status | None, at: datetime, *,
     params = " ".join(telling.pairs(job.params, 400)) if job else ""
     if status is None:
         after = ", ".join(telling.some(map(str, job.after), 400)) if job else ""
-        return ["", line(name, NAME), line(job.host if job else "", NAME), *[""] * 5, after, params, "", ""]
+        return ["", line(name, NAME), line(job.host if job else "", NAME), "", params, "", "", "", after, "", "", ""]
     code, attempt = status["exit_code"], status["attempt"]
     return [
-        *(_far(status), line(name, NAME), line(status["host"], NAME), line(status["native_id"] or "", 40)),
-        *(
-            str(attempt) if attempt and again else "",
-            "" if code is None else str(code),
-            _began(status, at),
-            telling.took(status, at),
-        ),
-        *("", params, " ".join(telling.pairs(status["metrics"], 400)), telling.reason(status, telling.LINE)),
+        *(_far(status), line(name, NAME), line(status["host"], NAME), telling.took(status, at), params),
+        *(" ".join(telling.pairs(status["metrics"], 400)), "" if code is None else str(code), telling.reason(status, telling.LINE), ""),
+        *(_began(status, at), line(status["native_id"] or "", 40), str(attempt) if attempt and again else ""),
     ]
 
 
