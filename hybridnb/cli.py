@@ -180,9 +180,15 @@ def _acting_words(words: Any) -> None:
         words, "retry", commands.retry, "try again what did not end well, in the same run", "retry digits.yaml train"
     )
     command.add_argument("run", metavar="RUN|FILE", help="the run")
-    command.add_argument("job", metavar="JOB", nargs="*", help="these jobs, or what failed of these sweeps, and what was skipped after them")
+    command.add_argument(
+        "job", metavar="JOB", nargs="*", help="these jobs, or what failed of these sweeps, and what was skipped after them"
+    )
     command = _command(
-        words, "clean", commands.clean, "remove what a run that has ended left on its hosts; its record here stays", "clean digits.yaml"
+        words,
+        "clean",
+        commands.clean,
+        "remove what a run that has ended left on its hosts; its record here stays",
+        "clean digits.yaml",
     )
     command.add_argument("run", metavar="RUN|FILE", help="the run")
     command = _command(

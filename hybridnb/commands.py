@@ -284,7 +284,10 @@ def clean(asked: argparse.Namespace) -> int:
     with connected() as client:
         freed = client.clean(str(folder))
     far = {host: size for host, size in freed.items() if size}
-    print(*(f"{host}: {size / 2**20:.1f} MiB freed" for host, size in far.items()) if far else ["nothing was left on a host"], sep="\n")
+    print(
+        *(f"{host}: {size / 2**20:.1f} MiB freed" for host, size in far.items()) if far else ["nothing was left on a host"],
+        sep="\n",
+    )
     return OK
 
 

@@ -131,9 +131,7 @@ def _build(loader: Any, file: str) -> tuple[Node | None, list[Problem]]:
             continue
         elif kind is alias:
             stack[-1].nodes.append(Scalar("", "", event.start_mark, event.end_mark))
-            problems.append(
-                problem(f"aliases are not used here: *{event.anchor}; write the value itself", event.start_mark, file)
-            )
+            problems.append(problem(f"aliases are not used here: *{event.anchor}; write the value itself", event.start_mark, file))
             continue
         else:
             documents += kind is events.DocumentStartEvent
@@ -160,7 +158,9 @@ def _tag(tag: str) -> str:
 def _syntax(error: Any, file: str) -> Problem:
     """Say a parser's complaint in plain words, and where what it was reading began."""
     place = error.problem_mark or error.context_mark or NOWHERE
-    if error.problem == "exceeded maximum nesting depth":  # libyaml's own limit, from 0.2.6 on, met while it reads ahead of our count
+    if (
+        error.problem == "exceeded maximum nesting depth"
+    ):  # libyaml's own limit, from 0.2.6 on, met while it reads ahead of our count
         return problem(_DEEP, place, file)
     says = _SAYS.get(error.problem, error.problem)
     begun = error.context_mark

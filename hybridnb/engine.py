@@ -52,7 +52,13 @@ class Engine:
 
     # -- runs -----------------------------------------------------------------------------------------------------------
     def create(
-        self, workflow: Workflow, source: Path, *, variables: Mapping[str, str] | None = None, runs: Path | None = None, request: str = ""
+        self,
+        workflow: Workflow,
+        source: Path,
+        *,
+        variables: Mapping[str, str] | None = None,
+        runs: Path | None = None,
+        request: str = "",
     ) -> Store:
         """Freeze a workflow into a new run and start moving it; the next step submits what is ready."""
         for name in {job.host for job in workflow.jobs.values()}:
@@ -267,7 +273,9 @@ class Engine:
                 if any(host.carries(run.id) for host in self.hosts.open()):
                     self.problems[run.id] = "its jobs have ended; their logs are still coming home"
                 elif self._busy[run.id]:
-                    self.problems[run.id] = "its jobs have ended; the checksums of their files and the facts of the run are still being found"
+                    self.problems[run.id] = (
+                        "its jobs have ended; the checksums of their files and the facts of the run are still being found"
+                    )
                 else:
                     execution.finish()
                     self.problems.pop(run.id, None)
@@ -317,4 +325,3 @@ def _facts(store: Store) -> Record:
     if diff:
         store.keep("git.diff", diff)
     return {"event": "facts", "facts": {"versions": provenance.versions(), "git": about}}
-

@@ -31,7 +31,11 @@ class Execution:
         self.cancels: dict[str, list[str]] = {}  # host -> keys that are to be stopped
         self.withdrawals: dict[str, list[str]] = {}
         self.later: list[Callable[[], Record | None]] = []  # slow work, whose record the engine brings back
-        self._jobs = {key(self.run.id, number, a.first): name for name, number in self.run.numbers.items() for a in self.run.attempts.get(name, ())}
+        self._jobs = {
+            key(self.run.id, number, a.first): name
+            for name, number in self.run.numbers.items()
+            for a in self.run.attempts.get(name, ())
+        }
         self._offsets: dict[tuple[str, int, str], int] = {}  # of logs, as far as they were scanned for progress
         self._environment = str(environment.path(self.run.id))
         self._order: dict[str, int] = {}
@@ -77,7 +81,14 @@ class Execution:
         before = self.run.attempt(name, first)
         assert before, "a key is made with its first attempt"
         reason = f"retry {report.reason}".strip() if report.what == "retry" else ""
-        record = {"event": "attempt", "job": name, "attempt": report.attempt, "first": first, "token": before.token, "host": before.host}
+        record = {
+            "event": "attempt",
+            "job": name,
+            "attempt": report.attempt,
+            "first": first,
+            "token": before.token,
+            "host": before.host,
+        }
         self.store.note({**record, "state": "queued", "reason": reason, "at": report.at})
         made = self.run.attempt(name, report.attempt)
         assert made
@@ -178,7 +189,11 @@ class Execution:
         path, told = self.store.log(attempt, stream), Progress()
         for _ in range(_FAR):
             piece = _piece(path, self._offsets.get(place, 0))
-            whole = len(piece) if to_the_end and len(piece) < _CHUNK else piece.rfind(b"\n") + 1 or (len(piece) if len(piece) == _CHUNK else 0)
+            whole = (
+                len(piece)
+                if to_the_end and len(piece) < _CHUNK
+                else piece.rfind(b"\n") + 1 or (len(piece) if len(piece) == _CHUNK else 0)
+            )
             told = told.then(scan(piece[:whole]))
             self._offsets[place] = self._offsets.get(place, 0) + whole
             if not whole or len(piece) < _CHUNK:
@@ -295,7 +310,9 @@ class Execution:
         else:
             asked = {self.run.job(n).name for n in names}
             if running := [n for n in asked if not self.run.states[n].final]:
-                raise CallError(f"run {self.run.id}: '{running[0]}' has not ended ({self.run.states[running[0]].value}); cancel it first")
+                raise CallError(
+                    f"run {self.run.id}: '{running[0]}' has not ended ({self.run.states[running[0]].value}); cancel it first"
+                )
             below = graph.descendants(self.run.workflow.parents(), asked)
             chosen = asked | {n for n in below if self.run.states[n] is State.SKIPPED}
         again = [n for n in self.run.jobs if n in chosen]

@@ -157,7 +157,9 @@ def hosts_of(engine: Engine, run: str) -> dict[str, Host]:
     """Return the hosts that were given jobs of a run; raise CallError when it has not ended."""
     known = Store.open(store.find(run)).run
     if not known.ended_at:
-        raise CallError(f"run {known.id} has not ended, and its hosts need their files; stop it first by 'hybridnb cancel {known.id}'")
+        raise CallError(
+            f"run {known.id} has not ended, and its hosts need their files; stop it first by 'hybridnb cancel {known.id}'"
+        )
     names = dict.fromkeys(attempt.host for attempts in known.attempts.values() for attempt in attempts)
     return {name: engine.hosts.get(name, Path(known.folder)) for name in names}
 
@@ -245,7 +247,9 @@ def _before(file: Path, going: Run | None, workflow: Workflow) -> dict[str, Stat
     return states if folders else None
 
 
-def _chosen(workflow: Workflow, before: Mapping[str, State] | None, *, jobs: Sequence[str], start: str | None, failed: bool) -> set[str] | None:
+def _chosen(
+    workflow: Workflow, before: Mapping[str, State] | None, *, jobs: Sequence[str], start: str | None, failed: bool
+) -> set[str] | None:
     """Return the jobs that are meant; None means all."""
     if sum(map(bool, (jobs, start, failed))) > 1:
         raise CallError("--job, --from and --failed each choose the jobs; give one of them")

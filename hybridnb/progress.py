@@ -1,7 +1,7 @@
 """Progress and metrics that a script tells by a line of its log, and nothing else: success is the exit code's to tell.
 
-    # hybridnb progress=40 loss=0.31 epoch=3
-    # cloudmesh status=running progress=40 pid=4711        (cloudmesh.common.StopWatch.progress)
+# hybridnb progress=40 loss=0.31 epoch=3
+# cloudmesh status=running progress=40 pid=4711        (cloudmesh.common.StopWatch.progress)
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ _LOOK = 0.5  # seconds between looks whether a question still waits
 _LINE = 4096  # bytes that a terminal gives at once, at most
 
 Asked = dict[str, Any]  # a question, as clients tell it
-Read = Callable[[str, bool, Callable[[], bool]], "str | None"]  # words, hidden, does it wait still -> the answer, None to withhold it
+# words, hidden, does it wait still -> the answer, None to withhold it
+Read = Callable[[str, bool, Callable[[], bool]], "str | None"]
 
 
 def there() -> bool:

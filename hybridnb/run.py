@@ -132,7 +132,9 @@ class Run:
 
         A job that had started when one that it waited for was removed has lost that edge; one whose group's name a later job has, the group.
         """
-        jobs = {name: job if self.jobs.keys() >= set(job.parents) else self._without_lost_edges(job) for name, job in self.jobs.items()}
+        jobs = {
+            name: job if self.jobs.keys() >= set(job.parents) else self._without_lost_edges(job) for name, job in self.jobs.items()
+        }
         return Workflow(self.workflow_name, _grouped(jobs), dict(self.layout))
 
     def _without_lost_edges(self, job: Job) -> Job:

@@ -44,7 +44,13 @@ class Store:
     # -- making and opening ---------------------------------------------------------------------------------------------
     @classmethod
     def create(
-        cls, workflow: Workflow, source: Path, *, variables: Mapping[str, str] | None = None, runs: Path | None = None, request: str = ""
+        cls,
+        workflow: Workflow,
+        source: Path,
+        *,
+        variables: Mapping[str, str] | None = None,
+        runs: Path | None = None,
+        request: str = "",
     ) -> Store:
         """Freeze the workflow of the file `source` into a new run folder beside it, or in `runs`, opened for writing.
 
@@ -56,7 +62,13 @@ class Store:
         try:
             store._journal, store._lock = Journal(folder / "journal.yaml"), _locked(folder)
             _freeze(workflow, source, folder)
-            record = {"event": "created", "run": folder.name, "workflow": workflow.name, "source": str(source), "folder": str(source.parent)}
+            record = {
+                "event": "created",
+                "run": folder.name,
+                "workflow": workflow.name,
+                "source": str(source),
+                "folder": str(source.parent),
+            }
             store.note({**record, "request": request, "layout": {k: list(v) for k, v in workflow.layout.items()}})
             for job in workflow.jobs.values():
                 store.define(job)
@@ -364,7 +376,9 @@ def _register(folder: Path) -> None:
 # -- the folder -----------------------------------------------------------------------------------------------------------
 def _new_folder(runs: Path) -> Path:
     if "\n" in str(runs) or not _is_utf8(runs):
-        raise StoreError(f"{str(runs)!r}: a folder with a line break in its name, or a name that is not UTF-8, cannot hold runs; rename it")
+        raise StoreError(
+            f"{str(runs)!r}: a folder with a line break in its name, or a name that is not UTF-8, cannot hold runs; rename it"
+        )
     try:
         runs.mkdir(exist_ok=True)
         while True:
@@ -418,4 +432,3 @@ def _replace(path: Path, text: str) -> None:
     aside = path.with_name(path.name + ".new")
     aside.write_text(text, encoding="utf-8")
     os.replace(aside, path)
-

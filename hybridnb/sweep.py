@@ -89,7 +89,9 @@ def _jobs(sweep: Job, taken: set[str]) -> list[Job]:
         name = _name(sweep.name, chosen, taken)
         taken.add(name.casefold())
         inputs, outputs = _filled(sweep.inputs, chosen), _filled(sweep.outputs, chosen)
-        job = replace(sweep, name=name, params={**sweep.params, **chosen}, sweep={}, group=sweep.name, inputs=inputs, outputs=outputs)
+        job = replace(
+            sweep, name=name, params={**sweep.params, **chosen}, sweep={}, group=sweep.name, inputs=inputs, outputs=outputs
+        )
         made.append(job)
     return made
 

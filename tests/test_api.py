@@ -367,7 +367,9 @@ def test_a_run_that_failed_says_what_why_with_which_last_words_and_how_to_try_ag
     assert "    line 11\n" in text
     assert "    line 10\n" not in text
     assert "f5" not in text
-    assert text.endswith(f"\n\nrecord: w.runs/{run.id}\n2 more jobs failed: hybridnb status {run.id}\ntry again: hybridnb retry {run.id}")
+    assert text.endswith(
+        f"\n\nrecord: w.runs/{run.id}\n2 more jobs failed: hybridnb status {run.id}\ntry again: hybridnb retry {run.id}"
+    )
     with pytest.raises(RunFailed, match=rf"^'quiet' of run {run.id} of w failed[^£]*    wrong\n"):
         run["quiet"].wait()
     with pytest.raises(RunFailed, match=r"^'below' of run .* was skipped .*\nwhat it waits for ended otherwise\n"):
@@ -461,7 +463,11 @@ asyncio.run(main())
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     told = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, run.folder], capture_output=True, text=True, timeout=DEADLINE, env=environment
+        [sys.executable, "-W", "error", "-c", program, run.folder],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env=environment,
     )
     assert (told.returncode, told.stdout.split()[0], told.stderr) == (0, "left", "")
     assert not run.ended

@@ -849,9 +849,7 @@ def test_an_edit_is_answered_and_in_the_file(study: Kernel) -> None:
 def test_a_browser_has_its_answer_also_when_what_is_to_be_shown_cannot_be_told(study: Kernel) -> None:
     browser = Browser(study)
     study.run(
-        "import hybridnb\n"
-        "def broken(): raise hybridnb.errors.StoreError('gone')\n"
-        "hybridnb.Canvas('study').desk.facts = broken"
+        "import hybridnb\ndef broken(): raise hybridnb.errors.StoreError('gone')\nhybridnb.Canvas('study').desk.facts = broken"
     )
     assert browser.ask("add", name="tell", exec="true")["ok"]
     assert "tell" in definition.load(study.folder / "study.yaml").jobs

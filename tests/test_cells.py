@@ -94,7 +94,8 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["[]", "1", '"a"', "null", '{"run": "r1", "seen": "x"}', '{"job": []}', '{"job": "b", "wrote": 1}', '{"job": "b", "cell": 2}']
+    "line",
+    ["[]", "1", '"a"', "null", '{"run": "r1", "seen": "x"}', '{"job": []}', '{"job": "b", "wrote": 1}', '{"job": "b", "cell": 2}'],
 )
 def test_a_line_that_says_nothing_of_ours_is_passed_over(file: Path, line: str) -> None:
     cells = Cells(file)

@@ -68,7 +68,9 @@ def attempt(base: Path, place: str = PLACE, **files: bytes) -> Path:
     return folder
 
 
-def packed(*members: tuple[str, bytes], change: Callable[[tarfile.TarInfo], None] = lambda _: None, form: int = tarfile.GNU_FORMAT) -> bytes:
+def packed(
+    *members: tuple[str, bytes], change: Callable[[tarfile.TarInfo], None] = lambda _: None, form: int = tarfile.GNU_FORMAT
+) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz", format=form) as tar:
         for name, text in members:
@@ -81,7 +83,9 @@ def packed(*members: tuple[str, bytes], change: Callable[[tarfile.TarInfo], None
 
 # -- whole files ------------------------------------------------------------------------------------------------------------
 def test_the_files_of_attempts_come_with_their_times(transport: Transport, tmp_path: Path) -> None:
-    folder = attempt(tmp_path, out=b"\0\xff\nlog", err=b"", rc=b"0 exit\n", claim=b"1 2 3\n", executed_ipynb=b"{}", secret=b"no", script=b"no")
+    folder = attempt(
+        tmp_path, out=b"\0\xff\nlog", err=b"", rc=b"0 exit\n", claim=b"1 2 3\n", executed_ipynb=b"{}", secret=b"no", script=b"no"
+    )
     os.utime(folder / "rc", (1_700_000_000, 1_700_000_000))
     (folder / "deeper").mkdir()
     (folder / "deeper" / "rc").write_text("1 exit\n")
@@ -193,6 +197,8 @@ def test_any_answer_is_an_error_or_nothing(said: bytes) -> None:
     assert collect.grown(Says(said), "/x", {(PLACE, "out"): 0}) == {}
 
 
-@pytest.mark.parametrize("said", [b"../../etc/1/out 4\nevil", f"{PLACE}/script 4\nevil".encode(), f"{PLACE}/out 99\nshort".encode(), b"x/1/1/out 3\nabc"])
+@pytest.mark.parametrize(
+    "said", [b"../../etc/1/out 4\nevil", f"{PLACE}/script 4\nevil".encode(), f"{PLACE}/out 99\nshort".encode(), b"x/1/1/out 3\nabc"]
+)
 def test_pieces_that_were_not_asked_for_are_not_taken(said: bytes) -> None:
     assert set(collect.grown(Says(said), "/x", {(PLACE, "out"): 0}).values()) <= {b"short"}

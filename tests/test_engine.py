@@ -125,8 +125,10 @@ def test_who_hears_of_the_end_finds_the_snapshot_written(engine: Engine, tmp_pat
 
 def test_scripts_get_params_environment_and_folder(engine: Engine, tmp_path: Path) -> None:
     script = 'printf "%s|%s|%s|%s|%s\\n" "$lr" "$note" "$COLOUR" "$PWD" "$HYBRIDNB_JOB"; cat "$HYBRIDNB_PARAMS"'
-    hostile = "it's \"$(touch pwned)\" `id` \\ ☃\nline"
-    store = start(engine, tmp_path, job("a", script, params={"lr": 0.1, "note": hostile, "deep": [1, {"x": None}]}, env={"COLOUR": "r e d"}))
+    hostile = 'it\'s "$(touch pwned)" `id` \\ ☃\nline'
+    store = start(
+        engine, tmp_path, job("a", script, params={"lr": 0.1, "note": hostile, "deep": [1, {"x": None}]}, env={"COLOUR": "r e d"})
+    )
     finish(engine)
     attempt = store.run.attempt("a")
     assert attempt
@@ -162,8 +164,22 @@ def test_the_language_is_chosen_by_shebang_or_suffix(engine: Engine, tmp_path: P
 
 def test_a_notebook_is_a_job_and_takes_params(engine: Engine, tmp_path: Path) -> None:
     cells = [
-        {"cell_type": "code", "id": "a", "metadata": {"tags": ["parameters"]}, "source": "lr = 1", "outputs": [], "execution_count": None},
-        {"cell_type": "code", "id": "b", "metadata": {}, "source": "print('# hybridnb progress=100 seen=%s' % lr)", "outputs": [], "execution_count": None},
+        {
+            "cell_type": "code",
+            "id": "a",
+            "metadata": {"tags": ["parameters"]},
+            "source": "lr = 1",
+            "outputs": [],
+            "execution_count": None,
+        },
+        {
+            "cell_type": "code",
+            "id": "b",
+            "metadata": {},
+            "source": "print('# hybridnb progress=100 seen=%s' % lr)",
+            "outputs": [],
+            "execution_count": None,
+        },
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     (tmp_path / "n.ipynb").write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
@@ -178,7 +194,11 @@ def test_a_notebook_is_a_job_and_takes_params(engine: Engine, tmp_path: Path) ->
 def test_progress_is_seen_while_the_job_runs(engine: Engine, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    store = start(engine, tmp_path, job("a", f"echo '# hybridnb progress=50.5 loss=1e-7'; read line <'{gate}'; echo '#\thybridnb\tprogress=100%'"))
+    store = start(
+        engine,
+        tmp_path,
+        job("a", f"echo '# hybridnb progress=50.5 loss=1e-7'; read line <'{gate}'; echo '#\thybridnb\tprogress=100%'"),
+    )
     until(engine, lambda: bool(store.run.counts[State.RUNNING] and store.run.attempt("a").progress == 50.5))  # type: ignore[union-attr]
     gate.write_text("go\n")
     finish(engine)
@@ -221,7 +241,11 @@ def test_jobs_start_with_the_variables_of_whoever_asked_and_the_record_does_not_
 def test_edges_between_hosts_are_kept_by_the_engine(engine: Engine, tmp_path: Path, home: Path) -> None:
     (home / "hosts.yaml").write_text("hosts:\n  one: {slots: 1}\n  two: {transport: local, scheduler: process, slots: 2}\n")
     order = tmp_path / "order"
-    jobs = [job("a", f"echo a >>'{order}'", host="one"), job("b", f"echo b >>'{order}'", "a", host="two"), job("c", f"echo c >>'{order}'", "b", host="one")]
+    jobs = [
+        job("a", f"echo a >>'{order}'", host="one"),
+        job("b", f"echo b >>'{order}'", "a", host="two"),
+        job("c", f"echo c >>'{order}'", "b", host="one"),
+    ]
     store = start(engine, tmp_path, *jobs, job("d", "true", "a:failed", host="two"), job("e", "true", "d:any", host="one"))
     finish(engine)
     assert order.read_text().split() == ["a", "b", "c"]
@@ -259,7 +283,9 @@ def test_a_run_whose_folder_cannot_be_written_does_not_hold_up_the_others(engine
 
 def test_cancelling_reaches_running_queued_and_waiting_jobs(engine: Engine, tmp_path: Path, home: Path) -> None:
     (home / "hosts.yaml").write_text("hosts:\n  local: {slots: 1, grace: 1}\n  other: {}\n")
-    store = start(engine, tmp_path, job("a", "sleep 60"), job("b", "true"), job("c", "true", "b"), job("d", "true", "a", host="other"))
+    store = start(
+        engine, tmp_path, job("a", "sleep 60"), job("b", "true"), job("c", "true", "b"), job("d", "true", "a", host="other")
+    )
     until(engine, lambda: store.run.states["a"] is State.RUNNING)
     engine.execution(store.run.id).cancel()
     assert store.run.state is State.CANCELLING
@@ -268,7 +294,13 @@ def test_cancelling_reaches_running_queued_and_waiting_jobs(engine: Engine, tmp_
 
 
 def test_retry_tries_again_what_ended_badly_and_what_was_skipped(engine: Engine, tmp_path: Path) -> None:
-    store = start(engine, tmp_path, job("good", f"echo x >>'{tmp_path}/good'"), job("bad", f"[ -e '{tmp_path}/fixed' ]"), job("below", "true", "bad"))
+    store = start(
+        engine,
+        tmp_path,
+        job("good", f"echo x >>'{tmp_path}/good'"),
+        job("bad", f"[ -e '{tmp_path}/fixed' ]"),
+        job("below", "true", "bad"),
+    )
     finish(engine)
     assert states(store.run) == {"good": "done", "bad": "failed", "below": "skipped"}
     (tmp_path / "fixed").touch()
@@ -294,10 +326,20 @@ def test_what_has_not_started_follows_a_change_of_the_workflow(engine: Engine, t
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     hold = job("hold", f"read line <'{gate}'")
-    store = start(engine, tmp_path, hold, job("changed", "echo old", "hold"), job("gone", "true", "hold"), job("below", "cat out", "changed"))
+    store = start(
+        engine, tmp_path, hold, job("changed", "echo old", "hold"), job("gone", "true", "hold"), job("below", "cat out", "changed")
+    )
     until(engine, lambda: store.run.states["hold"] is State.RUNNING)
     told = engine.execution(store.run.id).change(
-        Workflow.of("test", [job("hold", "echo never"), job("changed", "echo new >out", "hold"), job("below", "cat out", "changed"), job("added", "true", "below")])
+        Workflow.of(
+            "test",
+            [
+                job("hold", "echo never"),
+                job("changed", "echo new >out", "hold"),
+                job("below", "cat out", "changed"),
+                job("added", "true", "below"),
+            ],
+        )
     )
     assert told == {"added": ["added"], "changed": ["changed"], "removed": ["gone"], "kept": ["hold"]}
     until(engine, lambda: not store.run.pending)
@@ -428,7 +470,9 @@ def test_a_log_that_cannot_be_read_holds_nothing_up(engine: Engine, tmp_path: Pa
 
 
 def test_the_last_progress_of_a_huge_log_is_found_without_reading_all_of_it(engine: Engine, tmp_path: Path) -> None:
-    store = start(engine, tmp_path, job("a", "echo; truncate -s 300G ${0%/*}/out; echo '# hybridnb progress=70 loss=0.5' >>${0%/*}/out"))
+    store = start(
+        engine, tmp_path, job("a", "echo; truncate -s 300G ${0%/*}/out; echo '# hybridnb progress=70 loss=0.5' >>${0%/*}/out")
+    )
     finish(engine)
     attempt = store.run.attempt("a")
     assert attempt and (attempt.progress, attempt.metrics) == (70.0, {"loss": 0.5})

@@ -13,7 +13,19 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from hybridnb import errors
-from hybridnb.errors import Conflict, DefinitionError, HybridnbError, NotFound, Problem, RunBusy, RunFailed, Step, StoreError, did_you_mean, in_words
+from hybridnb.errors import (
+    Conflict,
+    DefinitionError,
+    HybridnbError,
+    NotFound,
+    Problem,
+    RunBusy,
+    RunFailed,
+    Step,
+    StoreError,
+    did_you_mean,
+    in_words,
+)
 
 
 def test_every_error_is_one_of_the_tree() -> None:

@@ -70,7 +70,7 @@ def test_attempts_lie_below_the_hosts_folder_and_are_named_by_numbers(laptop: La
 
 def test_scripts_get_what_they_are_to_get_and_nothing_of_this_machine(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OF_THIS_MACHINE", "1")
-    hostile = "it's \"$(touch pwned)\" `id` \\ ☃\nline"
+    hostile = 'it\'s "$(touch pwned)" `id` \\ ☃\nline'
     script = 'printf "%s|%s|%s|%s" "$note" "$COLOUR" "$HYBRIDNB_RUN" "${OF_THIS_MACHINE-}"; pwd; ls'
     store = laptop.run(job("a", script, params={"note": hostile}, env={"COLOUR": "r e d"}))
     laptop.finish()
@@ -99,7 +99,12 @@ def test_as_many_run_at_once_as_the_host_has_slots(server: Server, laptops: Lapt
 # -- order ------------------------------------------------------------------------------------------------------------------
 def test_edges_are_kept_and_what_can_never_run_is_skipped(laptop: Laptop, server: Server) -> None:
     store = laptop.run(
-        job("a", "exit 2"), job("b", "", "a"), job("c", "", "a:failed"), job("d", "", "b:any"), job("e", "", "c", "d"), job("f", "", "b", "c")
+        job("a", "exit 2"),
+        job("b", "", "a"),
+        job("c", "", "a:failed"),
+        job("d", "", "b:any"),
+        job("e", "", "c", "d"),
+        job("f", "", "b", "c"),
     )
     laptop.finish()
     assert laptop.states(store) == {"a": "failed", "b": "skipped", "c": "done", "d": "done", "e": "done", "f": "skipped"}
@@ -151,7 +156,9 @@ def test_a_long_transfer_says_how_far_it_has_come(
 
 def test_inputs_that_can_never_be_sent_end_their_own_job_only(laptop: Laptop) -> None:
     (laptop.folder / "work" / "in").write_text("here\n")
-    store = laptop.run(job("a", "", inputs=("../x",)), job("b", "cat in", inputs=("in",)), job("c", "", "a"), job("d", "", "a:failed"))
+    store = laptop.run(
+        job("a", "", inputs=("../x",)), job("b", "cat in", inputs=("in",)), job("c", "", "a"), job("d", "", "a:failed")
+    )
     laptop.finish()
     assert laptop.states(store) == {"a": "failed", "b": "done", "c": "skipped", "d": "done"}
     assert "outside of the workflow's folder" in store.run.attempts["a"][0].reason
@@ -169,7 +176,9 @@ def test_inputs_go_there_and_outputs_come_home_before_the_job_is_done(laptop: La
     (work / "data").mkdir()
     for n in range(20):
         (work / "data" / f"{n}.txt").write_text(f"{n}\n")
-    store = laptop.run(job("a", "cat data/*.txt | sort -n >sorted; ls >listed", inputs=("data/*.txt",), outputs=("sorted", "listed")))
+    store = laptop.run(
+        job("a", "cat data/*.txt | sort -n >sorted; ls >listed", inputs=("data/*.txt",), outputs=("sorted", "listed"))
+    )
     laptop.until(lambda: laptop.states(store) == {"a": "done"})
     assert (work / "sorted").read_text() == "".join(f"{n}\n" for n in range(20))
     assert (work / "listed").read_text() == "data\nlisted\nsorted\n"
@@ -209,7 +218,9 @@ def test_a_run_that_cannot_go_there_holds_nobody_else_up(laptop: Laptop, server:
 # -- logs -------------------------------------------------------------------------------------------------------------------
 def test_logs_and_progress_are_seen_while_the_job_runs(laptop: Laptop, server: Server) -> None:
     go = server.account.home / "go"
-    store = laptop.run(job("a", f"echo one; echo '# hybridnb progress=50 loss=0.5'; while [ ! -e '{go}' ]; do sleep 0.02; done; echo two"))
+    store = laptop.run(
+        job("a", f"echo one; echo '# hybridnb progress=50 loss=0.5'; while [ ! -e '{go}' ]; do sleep 0.02; done; echo two")
+    )
     laptop.until(lambda: (a := store.run.attempt("a")) and a.progress == 50)
     assert laptop.log(store, "a").startswith("one\n")
     assert laptop.states(store) == {"a": "running"}

@@ -17,7 +17,14 @@ from hybridnb.model import Workflow as Definition
 
 ONE = Definition.of("study", [Job("split", exec="true"), Job("train", exec="true", after=(Dependency("split"),))])
 LOOKS = {"split": Look("done"), "train": Look("running", progress=40)}
-BEGINS = {"a.svg": b"<svg ", "a.png": b"\x89PNG", "a.pdf": b"%PDF-", "a.dot": b"digraph ", "a.mmd": b"flowchart ", "A.PNG": b"\x89PNG"}
+BEGINS = {
+    "a.svg": b"<svg ",
+    "a.png": b"\x89PNG",
+    "a.pdf": b"%PDF-",
+    "a.dot": b"digraph ",
+    "a.mmd": b"flowchart ",
+    "A.PNG": b"\x89PNG",
+}
 
 
 @pytest.mark.parametrize("file", BEGINS)

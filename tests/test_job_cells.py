@@ -198,7 +198,10 @@ def test_a_file_that_is_not_there_is_told_as_such_with_the_nearest_until_a_job_b
     kernel.run(FETCH, "c1")
     begins = "does not exist yet; the first job that is added begins it"
     assert f"tsudy.yaml {begins}; did you mean 'study.yaml'?" in kernel.run("%workflow open tsudy.yaml", "c2").text
-    assert f"stduy.yaml {begins}; did you mean 'study.yaml'?" in kernel.run("import hybridnb; hybridnb.Workflow('stduy.yaml')", "c3").text
+    assert (
+        f"stduy.yaml {begins}; did you mean 'study.yaml'?"
+        in kernel.run("import hybridnb; hybridnb.Workflow('stduy.yaml')", "c3").text
+    )
     kernel.run("%workflow add fetch --exec true", "c4")
     assert "recorded in tsudy.yaml, not run yet: 1 job" in kernel.run("%workflow", "c5").text
 
@@ -230,7 +233,9 @@ def test_a_file_that_is_broken_is_refused_with_the_line_and_left_as_it_is(kernel
 
 def test_what_was_added_by_hand_stays(kernel: Kernel, file: Path) -> None:
     kernel.run(FETCH, "c1")
-    text = file.read_text().replace("  fetch:\n", "  fetch:   # the raw data\n    retries: 4\n") + "  by-hand:\n    exec: hostname\n"
+    text = (
+        file.read_text().replace("  fetch:\n", "  fetch:   # the raw data\n    retries: 4\n") + "  by-hand:\n    exec: hostname\n"
+    )
     file.write_text(text)
     assert not kernel.run("%%job local fetch\necho anew", "c1").error
     assert load(file)["fetch"].retries == 4

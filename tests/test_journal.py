@@ -270,7 +270,9 @@ def test_a_full_disk_is_told_with_path_and_next_step_and_what_was_there_stays(tm
 
 def test_a_journal_that_cannot_be_opened_names_its_path_and_the_next_step(tmp_path: Path) -> None:
     for opening in (read, Journal):
-        with pytest.raises(StoreError, match=r"gone/journal\.yaml: cannot be .*: the run's folder is not there any more\. Run again"):
+        with pytest.raises(
+            StoreError, match=r"gone/journal\.yaml: cannot be .*: the run's folder is not there any more\. Run again"
+        ):
             opening(tmp_path / "gone" / "journal.yaml")
 
 

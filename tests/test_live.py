@@ -77,7 +77,9 @@ def test_a_card_whose_files_cannot_be_read_now_is_tried_again(live: Live) -> Non
     until(lambda: screen.shown != shown, "it is drawn")
 
 
-@pytest.mark.parametrize(("error", "settled"), [(NotFound("gone"), True), (StoreError("torn"), False), (HybridnbError("half"), False)])
+@pytest.mark.parametrize(
+    ("error", "settled"), [(NotFound("gone"), True), (StoreError("torn"), False), (HybridnbError("half"), False)]
+)
 def test_only_what_is_gone_is_asked_for_no_more(live: Live, error: HybridnbError, settled: bool) -> None:
     screen = Screen(live)
     screen.card.error = error

@@ -71,7 +71,9 @@ def test_a_full_disk_is_told_with_the_path(local: LocalTransport, tmp_path: Path
 
 def test_a_piece_of_a_file_is_read(local: LocalTransport, tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"0123456789")
-    pieces = [local.read(f"{tmp_path}/log", offset, limit) for offset, limit in ((0, 4), (4, 100), (10, 5), (99, 5), (-3, 2), (-99, 2))]
+    pieces = [
+        local.read(f"{tmp_path}/log", offset, limit) for offset, limit in ((0, 4), (4, 100), (10, 5), (99, 5), (-3, 2), (-99, 2))
+    ]
     assert pieces == [b"0123", b"456789", b"", b"", b"78", b"01"]
 
 

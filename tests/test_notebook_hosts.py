@@ -30,7 +30,9 @@ def hosts(server: Server, slurm_server: Server, jupyter: Path, home: Path, monke
 
 
 def test_one_notebook_sends_its_jobs_to_three_hosts_and_its_files_follow(hosts: Path) -> None:
-    study = Notebook(hosts / "study.ipynb", "%load_ext hybridnb", MAKE, ODD, EVEN, JOIN, "r = %workflow run --wait", "%workflow log join")
+    study = Notebook(
+        hosts / "study.ipynb", "%load_ext hybridnb", MAKE, ODD, EVEN, JOIN, "r = %workflow run --wait", "%workflow log join"
+    )
     saved = study.execute()
     assert "1 2 3 4 5 6 7 8 9 10" in saved.text("c7")
     for cell, host in (("c2", "local"), ("c3", "far"), ("c4", "cluster"), ("c5", "local")):

@@ -20,7 +20,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(path: Path, *sources: str) -> Path:
-    cells = [{"cell_type": "code", "id": f"c{n}", "source": source.splitlines(keepends=True)} for n, source in enumerate(sources, 1)]
+    cells = [
+        {"cell_type": "code", "id": f"c{n}", "source": source.splitlines(keepends=True)} for n, source in enumerate(sources, 1)
+    ]
     path.write_text(json.dumps({"cells": [{"cell_type": "markdown", "id": "m", "source": "# Title"}, *cells]}))
     return path
 

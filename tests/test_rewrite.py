@@ -39,7 +39,9 @@ RESOURCES = st.builds(
 NAMES = ["fetch", "train", "on", "1", "größe"]
 VARIABLES = st.sampled_from(["lr", "n", "y", "DEBUG", "_x"])
 GROUPS = st.sampled_from(["", "some", "others"]).map(lambda group: {"group": group})
-CHOICES = st.lists(WORDS.filter(lambda text: not re.search("[\r\n]", text)) | st.integers() | st.booleans() | st.none(), min_size=1, max_size=3)
+CHOICES = st.lists(
+    WORDS.filter(lambda text: not re.search("[\r\n]", text)) | st.integers() | st.booleans() | st.none(), min_size=1, max_size=3
+)
 SWEEPS = st.dictionaries(
     st.sampled_from(["rate", "no"]), CHOICES.map(lambda found: tuple(v for _, v in dict.fromkeys((type(v), v) for v in found)))
 ).map(lambda sweep: {"sweep": sweep})

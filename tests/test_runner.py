@@ -41,7 +41,9 @@ class Queue:
         (self.folder / "record").touch()
         self._transport.follow(str(self.folder / "record"), 0, hear=self._heard.put)
 
-    def job(self, key: str, script: str, *, after: str = "-", retries: int = 0, backoff: int = 0, spec: str = "", attempt: int = 1) -> str:
+    def job(
+        self, key: str, script: str, *, after: str = "-", retries: int = 0, backoff: int = 0, spec: str = "", attempt: int = 1
+    ) -> str:
         """Write an attempt's folder; return the line that asks for it."""
         folder = self.jobs / key / str(attempt)
         folder.mkdir(parents=True)
@@ -59,7 +61,9 @@ class Queue:
         if shutil.which(SHELLS[self._shell][0]) and self._shell != "dash":
             self._use_shell()
         programs = self.folder.parent / "programs" if self._shell != "dash" else PROGRAMS
-        self._transport.run(process.HAND_OVER, str(self.folder), str(self.slots), str(programs), name, input="".join(lines).encode())
+        self._transport.run(
+            process.HAND_OVER, str(self.folder), str(self.slots), str(programs), name, input="".join(lines).encode()
+        )
 
     def _use_shell(self) -> None:
         """Have runner and wrapper run by the shell under test: each starts by handing itself to it."""
@@ -137,7 +141,11 @@ def test_a_runner_ends_when_nothing_is_open_and_leaves_no_process(make: Callable
     q.wait("end k")
     q.finished()
     assert not (q.folder / "inbox").exists()
-    workers = [p for p in psutil.process_iter(["cmdline"]) if any(str(q.folder) in w for w in p.info["cmdline"] or []) and "tail" not in p.info["cmdline"]]
+    workers = [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if any(str(q.folder) in w for w in p.info["cmdline"] or []) and "tail" not in p.info["cmdline"]
+    ]
     psutil.wait_procs(workers, timeout=DEADLINE)
 
 
@@ -274,7 +282,9 @@ def test_withdraw_takes_back_what_has_not_started(make: Callable[..., Queue]) ->
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["runner", "its-group"])
-def test_a_killed_runner_is_taken_over_without_losing_or_doubling_a_job(make: Callable[..., Queue], tmp_path: Path, whole_group: bool) -> None:
+def test_a_killed_runner_is_taken_over_without_losing_or_doubling_a_job(
+    make: Callable[..., Queue], tmp_path: Path, whole_group: bool
+) -> None:
     q = make()
     n, kills = 60, (3, 20, 40)
     # the last of a chain waits for the kills: none comes when all is over
@@ -342,7 +352,9 @@ def test_a_script_that_outlives_its_wrapper_is_waited_for(make: Callable[..., Qu
     q.wait("end k 1 75 lost", "end other 1 0 exit", "end third 1 0 exit")
 
 
-@pytest.mark.parametrize("name", ["plain", "a b  c ", "it's", 'say "hi"', "$(touch pwned)", "back\\slash\\new", "ünïcode ☃", "*", "-n"])
+@pytest.mark.parametrize(
+    "name", ["plain", "a b  c ", "it's", 'say "hi"', "$(touch pwned)", "back\\slash\\new", "ünïcode ☃", "*", "-n"]
+)
 def test_folders_of_any_name_are_carried_safely(make: Callable[..., Queue], tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()

@@ -341,7 +341,9 @@ def test_a_card_follows_its_run_also_while_the_file_is_broken(kernel: Kernel, fi
     assert "done" in kernel.run("r = %workflow status\nr['slow']").text
     assert "study.yaml:" in kernel.run("%workflow run").text
     assert "study.yaml cannot be read now: line 11: " in kernel.run("%workflow").card.text
-    cell.until(lambda cell: "study.yaml cannot be read now: line 11: " in cell.card.text, "the card says what is wrong with the file")
+    cell.until(
+        lambda cell: "study.yaml cannot be read now: line 11: " in cell.card.text, "the card says what is wrong with the file"
+    )
     assert "cannot be read" not in kernel.run("r").card.text, "a run is what it was"
     file.write_text(good)
     assert not kernel.run("%workflow run --wait").error

@@ -165,7 +165,10 @@ def test_any_login_shell_will_do(login: str, tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))), st.binary())
 def test_nothing_that_is_said_is_read_by_a_shell(dash: ShellTransport, args: list[str], text: bytes) -> None:
-    assert dash.ask('printf "%s\\n" "$#" "$@"; cat', *args, input=text) == "".join(f"{a}\n" for a in [len(args), *args]).encode() + text
+    assert (
+        dash.ask('printf "%s\\n" "$#" "$@"; cat', *args, input=text)
+        == "".join(f"{a}\n" for a in [len(args), *args]).encode() + text
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"\0", bytes(range(256)), b"no end of line", b"x" * 3_000_000, os.urandom(1_000_000)])
@@ -200,7 +203,9 @@ def test_a_mark_in_the_output_of_another_conversation_means_nothing(host: ShellT
 
 def test_conversations_of_several_threads_are_not_mixed_up(host: ShellTransport) -> None:
     said: dict[int, list[str]] = {}
-    threads = [threading.Thread(target=lambda n=n: said.update({n: [host.run('echo "$1"', f"{n}") for _ in range(20)]})) for n in range(4)]
+    threads = [
+        threading.Thread(target=lambda n=n: said.update({n: [host.run('echo "$1"', f"{n}") for _ in range(20)]})) for n in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -227,7 +232,7 @@ def test_a_host_that_takes_nothing_any_more_is_dropped(host: ShellTransport) -> 
 
 # -- files ------------------------------------------------------------------------------------------------------------------
 def test_files_arrive_with_their_modes_and_odd_names(host: ShellTransport, tmp_path: Path) -> None:
-    base = tmp_path / "it's a \\n \"folder\" ☃"
+    base = tmp_path / 'it\'s a \\n "folder" ☃'
     files = [
         File(f"{base}/deep/er/script", b"\0\xff\r\n" * 1000, 0o755),
         File(f"{base}/-rf", b""),
@@ -363,7 +368,11 @@ def tail(path: Path) -> int | None:
     """Where does whoever follows the file stand in it?"""
     for folder in Path("/proc").glob("[0-9]*/fd"):
         try:
-            stands = [int((folder.parent / "fdinfo" / fd.name).read_text().split()[1]) for fd in folder.iterdir() if os.readlink(fd) == str(path)]
+            stands = [
+                int((folder.parent / "fdinfo" / fd.name).read_text().split()[1])
+                for fd in folder.iterdir()
+                if os.readlink(fd) == str(path)
+            ]
         except OSError:
             continue
         if stands:
@@ -526,24 +535,41 @@ def test_what_start_up_files_say_is_not_taken_for_an_answer() -> None:
 
 
 def test_start_up_files_that_exit_are_named() -> None:
-    with closing(ShellTransport("far", Noisy("echo 'Sorry, closed'; exit 0"))) as transport, pytest.raises(HostError, match="Sorry, closed"):
+    with (
+        closing(ShellTransport("far", Noisy("echo 'Sorry, closed'; exit 0"))) as transport,
+        pytest.raises(HostError, match="Sorry, closed"),
+    ):
         transport.open()
 
 
 def test_start_up_files_that_wait_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "_START", 0.3)
-    with closing(ShellTransport("far", Noisy("echo 'Which project?'; sleep 60"))) as transport, pytest.raises(HostError, match="Which project"):
+    with (
+        closing(ShellTransport("far", Noisy("echo 'Which project?'; sleep 60"))) as transport,
+        pytest.raises(HostError, match="Which project"),
+    ):
         transport.open()
 
 
 def test_start_up_files_that_read_swallow_what_was_said_and_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "_START", 0.3)
-    with closing(ShellTransport("far", Noisy("read project; echo $project | cut -c 1-4"))) as transport, pytest.raises(HostError, match="echo"):
+    with (
+        closing(ShellTransport("far", Noisy("read project; echo $project | cut -c 1-4"))) as transport,
+        pytest.raises(HostError, match="echo"),
+    ):
         transport.open()
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=40), st.binary()), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=40), st.binary()
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_any_name_and_any_content_may_be_brought(dash: ShellTransport, tmp_path: Path, named: list[tuple[str, bytes]]) -> None:
     base = tmp_path / os.urandom(4).hex()
     files = {f"{base}/x{name}": content for name, content in named if len(name.encode()) < 250}

@@ -28,7 +28,11 @@ def test_very_many_names_are_told_by_the_first_of_them() -> None:
 
 @pytest.mark.parametrize(
     ("freed", "told"),
-    [({"local": 0}, "local: nothing was left"), ({"a": 1_250_000, "b": 0}, "a: 1.25 MB freed\nb: nothing was left"), ({}, "nothing was left")],
+    [
+        ({"local": 0}, "local: nothing was left"),
+        ({"a": 1_250_000, "b": 0}, "a: 1.25 MB freed\nb: nothing was left"),
+        ({}, "nothing was left"),
+    ],
 )
 def test_what_was_freed_is_told_by_host(freed: dict[str, int], told: str) -> None:
     assert Freed(freed) == freed

@@ -93,7 +93,12 @@ def test_tab_completes_a_host(terminal: Terminal, jupyter: Path, home: Path) -> 
 
 
 def test_jobs_go_to_this_machine_a_server_and_a_cluster(
-    server: Server, slurm_server: Server, home: Path, jupyter: Path, monkeypatch: pytest.MonkeyPatch, terminals: Callable[[], Terminal]
+    server: Server,
+    slurm_server: Server,
+    home: Path,
+    jupyter: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    terminals: Callable[[], Terminal],
 ) -> None:
     monkeypatch.setenv("PATH", str(settle(server, jupyter)), prepend=os.pathsep)
     cluster = entry(slurm_server, scheduler="slurm", slots=100)

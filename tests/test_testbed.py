@@ -314,7 +314,9 @@ def test_slurm_with_accounting_knows_how_a_job_ended(slurm_dbd: Slurm, accounts:
     told = slurm_dbd.run("sbatch", "--wait", "--parsable", "--output=/dev/null", account=accounts.get(), text=script)
     assert told.returncode == 3, told.stderr
     words = ("sacct", "-n", "-X", "-o", "State,ExitCode", "-j", told.stdout.strip())
-    processes.until(lambda: slurm_dbd.run(*words).stdout.split() == ["FAILED", "3:0"], "its end in the accounting, which comes bit by bit")
+    processes.until(
+        lambda: slurm_dbd.run(*words).stdout.split() == ["FAILED", "3:0"], "its end in the accounting, which comes bit by bit"
+    )
 
 
 def test_the_next_test_finds_the_cluster_well(slurm: Slurm) -> None:

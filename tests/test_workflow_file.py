@@ -91,7 +91,9 @@ def test_a_file_that_an_editor_has_just_emptied_is_awaited(file: WorkflowFile, m
     assert file.path.read_text() == DIGITS.replace("    script: train.py\n", "    retries: 1\n    script: train.py\n")
 
 
-@pytest.mark.parametrize(("stem", "name"), [("my digits (2)", "my-digits-2"), ("-x", "x"), ("!", "workflow"), ("ä" * 150, "ä" * 100)])
+@pytest.mark.parametrize(
+    ("stem", "name"), [("my digits (2)", "my-digits-2"), ("-x", "x"), ("!", "workflow"), ("ä" * 150, "ä" * 100)]
+)
 def test_a_file_whose_name_cannot_name_a_workflow_gives_it_one_that_can(tmp_path: Path, stem: str, name: str) -> None:
     file = WorkflowFile(tmp_path / f"{stem[:120]}.yaml")
     assert file.edit(lambda now: now.with_job(Job("a", script="true"))).name == name

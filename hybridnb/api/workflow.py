@@ -103,7 +103,9 @@ class Workflow(Named[Job]):
         if isinstance(job, str):
             job = definition.from_mapping(job, fields)
         elif fields:
-            raise CallError(f"add a Job as it is, or a name with fields: '{job.name}' has both; use dataclasses.replace to change a Job")
+            raise CallError(
+                f"add a Job as it is, or a name with fields: '{job.name}' has both; use dataclasses.replace to change a Job"
+            )
         added = job
         return self._file.edit(lambda now: now.with_job(added))[job.name]
 

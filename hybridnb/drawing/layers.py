@@ -283,4 +283,3 @@ def _sweep(pairs: list[tuple[list[int], list[float]]], beside: list[Pulls], y: l
         levels = (mean for mean, _, k in pools for _ in range(k))
         for n, off, level in zip(row, offset, levels):
             y[n] = level + off
-

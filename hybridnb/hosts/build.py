@@ -24,7 +24,9 @@ def far(name: str, entry: Mapping[str, Any], *, questions: Questions, wake: Call
     scheduler = registry.load(registry.SCHEDULERS, entry.get("scheduler", "process"))
 
     def make(directory: str) -> Inner:
-        inner: Inner = scheduler(name, transport, directory=directory, slots=entry.get("slots", 0), wake=host.look, grace=entry.get("grace", 10))
+        inner: Inner = scheduler(
+            name, transport, directory=directory, slots=entry.get("slots", 0), wake=host.look, grace=entry.get("grace", 10)
+        )
         return inner
 
     host = FarHost(

@@ -92,7 +92,9 @@ def _unpack(transport: Transport, packed: bytes, asked: set[str]) -> Iterator[Ke
         raise HostError(f"host '{transport.name}': what it sent of its logs cannot be read: {error}") from error
 
 
-def grown(transport: Transport, base: str, offsets: Mapping[tuple[str, str], int], *, piece: int = PIECE) -> dict[tuple[str, str], bytes]:
+def grown(
+    transport: Transport, base: str, offsets: Mapping[tuple[str, str], int], *, piece: int = PIECE
+) -> dict[tuple[str, str], bytes]:
     """Return what is new in these files, (place, name) -> offset, at most so many bytes of each."""
     asked = "".join(f"{_checked(place)}/{name} {offset}\n" for (place, name), offset in offsets.items())
     said = transport.ask(_GROWN, base, str(piece), input=asked.encode()) if asked else b""

@@ -108,7 +108,9 @@ class FarHost:
         """Post them; State.QUEUED is reported when the host has them."""
         chosen = list(submissions)
         self._unsaid.update((s.key, s) for s in chosen if s.new)
-        self._post(_run(chosen[0].key), lambda task: self._submit(task, chosen), void=lambda: self._never.issuperset(s.key for s in chosen))
+        self._post(
+            _run(chosen[0].key), lambda task: self._submit(task, chosen), void=lambda: self._never.issuperset(s.key for s in chosen)
+        )
         return False
 
     def cancel(self, keys: Iterable[str]) -> None:
@@ -142,7 +144,9 @@ class FarHost:
         """See Host."""
         chosen = list(keys)
         if self._thread:  # nobody connects to forget what has ended
-            self._post("", lambda _: self._drop(chosen), void=lambda: not self.transport.alive and self._held.keys().isdisjoint(chosen))
+            self._post(
+                "", lambda _: self._drop(chosen), void=lambda: not self.transport.alive and self._held.keys().isdisjoint(chosen)
+            )
 
     def facts(self) -> dict[str, object]:
         """Describe the machine, once it is reached; raises Unreachable when that takes long."""
@@ -307,7 +311,9 @@ class FarHost:
         self._never.update(reasons)
         at = iso(time.time())
         told = "its inputs cannot be sent: "
-        self._report([Report(s.key, s.attempt, State.FAILED, at, reason=told + reasons[s.key]) for s in submissions if s.key in reasons])
+        self._report(
+            [Report(s.key, s.attempt, State.FAILED, at, reason=told + reasons[s.key]) for s in submissions if s.key in reasons]
+        )
 
     def _mark(self, submissions: Sequence[Submission]) -> None:
         """Put the mark of what is never to start there, and take it from what is to be tried again."""
@@ -322,7 +328,8 @@ class FarHost:
         """Say it as the host has it: in folders of its own, with its defaults and its set-up. Nearby it works in the workflow's folder."""
         job = replace(submission.job, resources=submission.job.resources.over(self._defaults))
         base = f"{self._luggage.runs}/{submission.run}"
-        after = tuple(edge for edge in submission.after if edge[0] not in self._never or edge[1].kind is Kind.OK)  # the others are satisfied
+        # the others are satisfied
+        after = tuple(edge for edge in submission.after if edge[0] not in self._never or edge[1].kind is Kind.OK)
         made = replace(submission, job=job, after=after, setup=self._setup, shell=self._shell, folder=f"{base}/{submission.number}")
         return made if self.transport.near else replace(made, work=f"{base}/work", own=True, environment="")
 

@@ -97,7 +97,15 @@ class PlainHost:
     watched = False  # whoever looks or not: what happens is heard at once
 
     def __init__(
-        self, name: str, transport: Transport, *, directory: str, slots: int, wake: Callable[[], None], backoff: int = 1, grace: float = 10
+        self,
+        name: str,
+        transport: Transport,
+        *,
+        directory: str,
+        slots: int,
+        wake: Callable[[], None],
+        backoff: int = 1,
+        grace: float = 10,
     ) -> None:
         self.name = name
         self.limit(slots=slots, grace=grace)
@@ -251,4 +259,5 @@ class PlainHost:
                 return Report(said.key, said.attempt, "kept", iso(time.time()))
 
     def _time(self, path: str) -> str:
-        return iso((self._transport.near and self._transport.changed(path)) or time.time())  # far away it would cost a round trip each
+        # far away it would cost a round trip each
+        return iso((self._transport.near and self._transport.changed(path)) or time.time())

@@ -17,7 +17,7 @@ from typing import IO
 from ..errors import HostError
 from .transport import File
 
-_GATHER = 0.01  # seconds: so often, at most, what a host tells wakes this process, which would else take the processor from its jobs
+_GATHER = 0.01  # seconds: no more often does what a host tells wake this process, which would take the processor from its jobs
 _BINARY: int = getattr(os, "O_BINARY", 0)  # or Windows writes another line break
 _AGAIN = 0.5  # seconds before another try to follow a file
 

@@ -42,9 +42,7 @@ class Questions:
     def __repr__(self) -> str:
         return f"Questions({[o.question for o in self._open.values()]})"
 
-    def ask(
-        self, host: str, text: str, *, hidden: bool = True, choices: tuple[str, ...] = (), timeout: float = _PATIENCE
-    ) -> str:
+    def ask(self, host: str, text: str, *, hidden: bool = True, choices: tuple[str, ...] = (), timeout: float = _PATIENCE) -> str:
         """Wait for a person's answer; raise Refused when it is withheld, or does not come."""
         asked = _Open(Question(next(self._ids), host, text, hidden, choices))
         self._open[asked.question.id] = asked
@@ -55,7 +53,9 @@ class Questions:
             del self._open[asked.question.id]
             self.changed()
         if asked.answer is None:
-            raise Refused(f"host '{host}': nobody answered its question '{text.strip()}'; try again by 'hybridnb hosts check {host}'")
+            raise Refused(
+                f"host '{host}': nobody answered its question '{text.strip()}'; try again by 'hybridnb hosts check {host}'"
+            )
         return asked.answer
 
     def open(self) -> list[Question]:

@@ -43,7 +43,8 @@ class Reach:
         """Why it is not reached, for a person; "" when it is."""
         if not self._why or self._tries < 2:
             return self._why
-        at = time.strftime("%H:%M:%S", time.localtime(time.time() + self.due))  # a time of day stays true on a screen that nobody redraws
+        # a time of day stays true on a screen that nobody redraws
+        at = time.strftime("%H:%M:%S", time.localtime(time.time() + self.due))
         return f"{self._why}; tried {self._tries} times, next at {at}"
 
     @property
@@ -83,7 +84,11 @@ class Reach:
     def fail(self, error: Exception) -> None:
         """Note why it did not work, and wait: longer each time, not all at once, and longest for what only a person can mend."""
         first, longest = _WAITS
-        wait = longest if isinstance(error, Refused) else min(first * 2**self._tries, longest if isinstance(error, Unreachable) else _BUSY)
+        wait = (
+            longest
+            if isinstance(error, Refused)
+            else min(first * 2**self._tries, longest if isinstance(error, Unreachable) else _BUSY)
+        )
         self._why = str(error) if isinstance(error, HostError) else f"{getattr(error, 'filename', None) or 'home'}: {error}"
         self._tries = min(self._tries + 1, 99)
         self._next = time.monotonic() + wait * random.uniform(0.7, 1.0)  # noqa: S311  many laptops may wait for one host

@@ -149,7 +149,9 @@ class ShellTransport:
             except BaseException as error:
                 self._lose()  # what else comes in would be taken for the answer to the next
                 if isinstance(error, TimeoutError):
-                    raise Unreachable(f"host '{self.name}' has not answered for {patience:.0f} s; the connection was dropped") from None
+                    raise Unreachable(
+                        f"host '{self.name}' has not answered for {patience:.0f} s; the connection was dropped"
+                    ) from None
                 raise
         if code:
             raise self._failed(code, words)

@@ -42,7 +42,9 @@ class Book:
         self.recorder = Recorder(self.file, notebook)
         self.live = live
         self.canvas: Canvas | None = None  # when somebody has asked for one
-        self._odd: dict[Path, dict[str, list[str]]] = {}  # what a person should know of a run that was begun here, and of which jobs
+        self._odd: dict[
+            Path, dict[str, list[str]]
+        ] = {}  # what a person should know of a run that was begun here, and of which jobs
         self._earlier: tuple[object, dict[str, Reading]] = None, {}
         self._hosts = Hosts()
         self._stamp = 0  # of the folder of runs, as of the last look

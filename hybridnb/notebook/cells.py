@@ -136,6 +136,10 @@ def _entry(said: Mapping[str, Any]) -> Entry:
     """Rebuild an entry; raise TypeError for what none of ours says."""
     entry = Entry(**said)
     words = (entry.job, entry.cell, entry.notebook, entry.first, entry.digest)
-    if not all(isinstance(word, str) for word in words) or not isinstance(entry.at, int | float) or not isinstance(entry.wrote, dict):
+    if (
+        not all(isinstance(word, str) for word in words)
+        or not isinstance(entry.at, int | float)
+        or not isinstance(entry.wrote, dict)
+    ):
         raise TypeError("not an entry")
     return entry

@@ -139,7 +139,9 @@ def table(head: Sequence[Column], rows: Sequence[Sequence[Html]]) -> Html:
     styles = {i: _cell_style(head[i], longest=max(len(cells[i]) for cells in rows)) for i in used}
     title = f"font-weight:600;opacity:.75;border-bottom:1px solid {_GREY}"
     top = element("tr", *(element("th", text(head[i].title), style=f"{styles[i]};{title}") for i in used), style=_ROW)
-    body = (element("tr", *(element("td", cells[i], style=styles[i] if cells[i] else "") for i in used), style=_ROW) for cells in rows)
+    body = (
+        element("tr", *(element("td", cells[i], style=styles[i] if cells[i] else "") for i in used), style=_ROW) for cells in rows
+    )
     return element(
         "table", element("thead", top), Html("\n"), element("tbody", joined(body, "\n")), style=_TABLE.format("6px 0", "12px")
     )

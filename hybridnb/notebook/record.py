@@ -69,7 +69,9 @@ class Recorder:
         except DefinitionError as error:
             raise self.explained(error) from None
         self._note(name, mine, cell, instead_of=before)
-        return Recorded(after[name], before if before != name else None, name not in there[-1].jobs and before not in there[-1].jobs)
+        return Recorded(
+            after[name], before if before != name else None, name not in there[-1].jobs and before not in there[-1].jobs
+        )
 
     def stale(self, jobs: Collection[str] = ()) -> list[str]:
         """Return the jobs, of these or of all, whose cell was changed in the saved notebook since it recorded them."""
@@ -150,7 +152,9 @@ class Recorder:
 
     def _told(self, entry: Entry) -> str:
         saved = self._file_of(entry).cell(entry.cell)
-        which = f"cell {saved.number} of {entry.notebook}" if saved else f"a cell of {entry.notebook}" if entry.notebook else "a cell"
+        which = (
+            f"cell {saved.number} of {entry.notebook}" if saved else f"a cell of {entry.notebook}" if entry.notebook else "a cell"
+        )
         return f"{which} ({saved.first if saved else entry.first})"
 
     # -- what is written ------------------------------------------------------------------------------------------------

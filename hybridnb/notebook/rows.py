@@ -79,7 +79,12 @@ def _run_row(name: str, job: Job | None, status: Status | None, at: datetime, *,
     code, attempt = status["exit_code"], status["attempt"]
     return [
         *(_far(status), line(name, NAME), line(status["host"], NAME), telling.took(status, at), params),
-        *(" ".join(telling.pairs(status["metrics"], 400)), "" if code is None else str(code), telling.reason(status, telling.LINE), ""),
+        *(
+            " ".join(telling.pairs(status["metrics"], 400)),
+            "" if code is None else str(code),
+            telling.reason(status, telling.LINE),
+            "",
+        ),
         *(_began(status, at), line(status["native_id"] or "", 40), str(attempt) if attempt and again else ""),
     ]
 

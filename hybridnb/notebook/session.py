@@ -175,7 +175,9 @@ class Session:
             told = f"interrupted: run {run.id} goes on. Look at it by '%workflow status', stop it by '%workflow cancel'"
             raise in_words(error, told) from None
         if not (reading.ended or _all_ended(reading, names)):  # nobody can tell any more how it goes
-            raise ServiceError(self.live.problems.get(run.id) or f"run {run.id} cannot be followed; look at it by '%workflow status'")
+            raise ServiceError(
+                self.live.problems.get(run.id) or f"run {run.id} cannot be followed; look at it by '%workflow status'"
+            )
         self.live.draw()
         for name in names:
             run[name].wait(0)

@@ -220,7 +220,10 @@ class WorkflowCard:
         before = self.book.earlier(self.book.live.reading(Path(told["folder"]))) if fresh else {}
         known = {name: status for name, status in told["jobs"].items() if name in now.jobs}
         known |= {name: before[name].job(name) for name in fresh if name in before}
-        missing = {"not in this run": [n for n in fresh if n not in known], "as of an earlier run": [n for n in fresh if n in known]}
+        missing = {
+            "not in this run": [n for n in fresh if n not in known],
+            "as of an earlier run": [n for n in fresh if n in known],
+        }
         notes = [f"{what}: {show.several(_by_group(now, names))}" for what, names in missing.items() if names]
         return RunFacts(now, {**told, "jobs": known} if known else None, "; ".join(filter(None, (note, *notes))))
 

@@ -24,7 +24,9 @@ class Launch(Sent):
     jobs: list[str] = Field(default=[], description="only these jobs")
     start: str | None = Field(default=None, description="only this job and all below it")
     failed: bool = Field(default=False, description="only what did not end well when it was run last")
-    whole: bool = Field(default=False, description="refuse to go on with a run that has begun one of these otherwise than the file says")
+    whole: bool = Field(
+        default=False, description="refuse to go on with a run that has begun one of these otherwise than the file says"
+    )
     request: str = Field(
         default="", pattern="^[0-9a-zA-Z-]{0,64}$", description="a word of the caller's choice, the same when asked again"
     )

@@ -53,7 +53,12 @@ class Outputs:
     @property
     def text(self) -> str:
         """All that is to be read of it."""
-        told = [*self.streams.values(), *(shown.text for shown in self.shown), str(self.result.get("text/plain", "")), self.traceback]
+        told = [
+            *self.streams.values(),
+            *(shown.text for shown in self.shown),
+            str(self.result.get("text/plain", "")),
+            self.traceback,
+        ]
         return "\n".join(filter(None, told))
 
     @property
@@ -153,7 +158,9 @@ class Kernel:
 
     def heard(self, comm: str) -> list[dict[str, Any]]:
         """Return what the kernel said over a comm so far."""
-        return [m["content"]["data"] for m in self.comms if m["content"]["comm_id"] == comm and m["header"]["msg_type"] == "comm_msg"]
+        return [
+            m["content"]["data"] for m in self.comms if m["content"]["comm_id"] == comm and m["header"]["msg_type"] == "comm_msg"
+        ]
 
     def _speak(self, kind: str, content: dict[str, Any]) -> None:
         self._client.shell_channel.send(self._client.session.msg(kind, content))

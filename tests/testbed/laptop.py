@@ -55,7 +55,9 @@ class Laptop:
         """Step until something holds."""
         end = time.monotonic() + seconds
         while not what():
-            assert time.monotonic() < end, f"the deadline passed; {self.engine.problems}; {[self.states(store) for store in self.stores]}"
+            assert time.monotonic() < end, (
+                f"the deadline passed; {self.engine.problems}; {[self.states(store) for store in self.stores]}"
+            )
             self.engine.step(0.1)
 
     def finish(self) -> None:

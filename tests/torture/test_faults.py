@@ -125,7 +125,9 @@ def test_reset_again_and_again_while_jobs_run(server: Server, proxy: Proxied, la
 
 
 @pytest.mark.parametrize("ways", [("up",), ("down",), ("up", "down")])
-def test_a_peer_that_says_nothing_any_more_is_found_out(ways: tuple[str, ...], server: Server, proxy: Proxied, laptops: Laptops) -> None:
+def test_a_peer_that_says_nothing_any_more_is_found_out(
+    ways: tuple[str, ...], server: Server, proxy: Proxied, laptops: Laptops
+) -> None:
     """paramiko#2463, #2326: is_active() stays true in a black hole."""
     net, door = proxy(server)
     laptop = connected(laptops(door))
@@ -222,7 +224,11 @@ def test_a_storm_of_all_faults(seed: int, server: Server, proxy: Proxied, laptop
         states = laptop.states(store)
         assert "lost" not in states.values()
         for i in range(12):
-            above = [d for d in store.run.jobs[f"j{i}"].after if states[d.job] != {"ok": "done", "failed": "failed"}.get(d.kind.value, states[d.job])]
+            above = [
+                d
+                for d in store.run.jobs[f"j{i}"].after
+                if states[d.job] != {"ok": "done", "failed": "failed"}.get(d.kind.value, states[d.job])
+            ]
             assert states[f"j{i}"] == ("skipped" if above else "failed" if i % 7 == 3 else "done")
             if not above:
                 counts[f"j{i}.1"] += 1
@@ -246,7 +252,9 @@ def test_few_sessions_are_enough(sessions: int, sshd: Sshd, laptops: Laptops) ->
     (work / "in").mkdir()
     for name in ("one", "two"):
         (work / "in" / name).write_text(name)
-    store = laptop.run(job("a", "cat in/* >made; echo 1", inputs=("in/",), outputs=("made",)), job("b", "cat made; seq 100000", "a"))
+    store = laptop.run(
+        job("a", "cat in/* >made; echo 1", inputs=("in/",), outputs=("made",)), job("b", "cat made; seq 100000", "a")
+    )
     laptop.finish()
     assert laptop.states(store) == {"a": "done", "b": "done"}
     assert (work / "made").read_text() == "onetwo"
@@ -401,7 +409,9 @@ def taken_up(base: Path, account: Account) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_step_of_the_journal_and_opened_again_each_job_runs_exactly_once(when: str, server: Server, laptops: Laptops, tmp_path: Path) -> None:
+def test_killed_at_any_step_of_the_journal_and_opened_again_each_job_runs_exactly_once(
+    when: str, server: Server, laptops: Laptops, tmp_path: Path
+) -> None:
     """aiida: the job id is known once it is in the database; killed just before, it is submitted twice."""
     for last in range(40):
         laptop = laptops(server, f"crash{last}")
@@ -476,8 +486,12 @@ def test_login_shells_and_what_they_say_do_not_matter(login: str, files: dict[st
     check(laptop, server.account)
 
 
-@pytest.mark.parametrize("text", ["echo 'Sorry, closed'; exit 1\n", "read -r project; echo Unknown project $project | cut -c 1-15; sleep 60\n"])
-def test_start_up_files_that_end_or_wait_are_told_of_and_can_be_mended(text: str, sshd: Sshd, laptops: Laptops, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "text", ["echo 'Sorry, closed'; exit 1\n", "read -r project; echo Unknown project $project | cut -c 1-15; sleep 60\n"]
+)
+def test_start_up_files_that_end_or_wait_are_told_of_and_can_be_mended(
+    text: str, sshd: Sshd, laptops: Laptops, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shell, "_START", 1.0)
     server = sshd.up(files={".bashrc": text})
     laptop = laptops(server)
@@ -506,7 +520,9 @@ def test_a_home_with_spaces_and_letters_of_all_kinds(sshd: Sshd, server: Server,
 @pytest.mark.parametrize("shift", ["+3600", "-86400"])
 def test_a_host_with_a_wrong_clock(shift: str, sshd: Sshd, server: Server, laptops: Laptops) -> None:
     """sos#1105, #962; snakemake#3261: clock skew killed live tasks."""
-    lying = server.account.write("bin/date", f'#!/bin/sh\n[ "$1" = +%s ] && echo $(($(/bin/date +%s) {shift})) || exec /bin/date "$@"\n', mode=0o755)
+    lying = server.account.write(
+        "bin/date", f'#!/bin/sh\n[ "$1" = +%s ] && echo $(($(/bin/date +%s) {shift})) || exec /bin/date "$@"\n', mode=0o755
+    )
     other = sshd.up("other", account=server.account, env={"PATH": f"{lying.parent}:/usr/bin:/bin"})
     laptop = laptops(other)
     store = laptop.run(*chain())
@@ -539,7 +555,9 @@ def test_a_full_disk_there_is_told_and_when_there_is_room_again_all_goes_on(serv
     check(laptop, server.account)
 
 
-def test_a_disk_that_fills_up_while_a_job_runs_delays_its_end_and_changes_nothing(server: Server, small: Path, laptops: Laptops) -> None:
+def test_a_disk_that_fills_up_while_a_job_runs_delays_its_end_and_changes_nothing(
+    server: Server, small: Path, laptops: Laptops
+) -> None:
     laptop = connected(laptops(server, directory=str(small / "hybridnb")))
     go = server.account.home / "go"
     store = laptop.run(job("a", f"while [ ! -e '{go}' ]; do sleep 0.05; done; exit 7"))

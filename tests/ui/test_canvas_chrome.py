@@ -512,7 +512,8 @@ def test_a_page_that_is_left_is_drawn_for_no_more(notebook: Open) -> None:
         book.reload()
         expect(book.card(1).locator(".hnb-Canvas")).to_be_visible(timeout=WAIT)
     book.run(2)
-    expect(book.output(2)).to_contain_text(re.compile("^[123] talks"))  # the browser sends what a page says last when it can: mostly
+    # the browser sends what a page says last when it can: mostly
+    expect(book.output(2)).to_contain_text(re.compile("^[123] talks"))
 
 
 def test_a_command_of_several_lines_is_as_it_was_after_another_field_is_saved_and_can_be_edited(desk: Callable[..., Desk]) -> None:

@@ -11,7 +11,9 @@ from ...errors import HostError
 from ..transport import File, Transport
 
 _HERE = Path(__file__).parent
-_PROGRAMS = {name: (_HERE / name).read_bytes() for name in ("cluster.sh", "batch.sh")} | {"wrap.sh": (_HERE.parent / "wrap.sh").read_bytes()}
+_PROGRAMS = {name: (_HERE / name).read_bytes() for name in ("cluster.sh", "batch.sh")} | {
+    "wrap.sh": (_HERE.parent / "wrap.sh").read_bytes()
+}
 _DIGEST = f"{zlib.crc32(b''.join(_PROGRAMS.values())):08x}"
 _HELP = 'programs=$1 patience=$2; . "$1/cluster.sh" || exit; scrub; eval "$(cat)"; exit 0'
 _READ = 2000  # events that are removed in one conversation

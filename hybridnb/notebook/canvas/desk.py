@@ -118,7 +118,9 @@ class Desk:
 
     def _told(self, run: Run | None, before: Mapping[str, Run], picture: Picture) -> dict[str, Any]:
         assert self._drawn
-        counts = (run.counts if run else Counter()) + Counter(ran.states[name] for name, ran in before.items() if name in ran.states)
+        counts = (run.counts if run else Counter()) + Counter(
+            ran.states[name] for name, ran in before.items() if name in ran.states
+        )
         began, ended = (run.created_at, run.ended_at) if run else (None, None)
         return {
             "run": run.id if run else None,

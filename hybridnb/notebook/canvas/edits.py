@@ -69,7 +69,9 @@ def move(workflow: Workflow, places: Mapping[str, Point], members: Mapping[str, 
     """Keep places in the file; that of a group is kept by its first job."""
     keys = {name: _first(workflow, members[name]) if name in members else name for name in places}
     found = {key: places[name] for name, key in keys.items() if key in workflow.jobs}
-    return replace(workflow, layout={**workflow.layout, **{name: (float(round(x)), float(round(y))) for name, (x, y) in found.items()}})
+    return replace(
+        workflow, layout={**workflow.layout, **{name: (float(round(x)), float(round(y))) for name, (x, y) in found.items()}}
+    )
 
 
 def _first(workflow: Workflow, names: Collection[str]) -> str:

@@ -26,7 +26,9 @@ class Change:
     def between(cls, before: Workflow, after: Workflow) -> Change:
         names = dict.fromkeys((*before.jobs, *after.jobs))
         jobs = {name: (before.jobs.get(name), after.jobs.get(name)) for name in names}
-        places = {name: (before.layout.get(name), after.layout.get(name)) for name in dict.fromkeys((*before.layout, *after.layout))}
+        places = {
+            name: (before.layout.get(name), after.layout.get(name)) for name in dict.fromkeys((*before.layout, *after.layout))
+        }
         return cls(
             {name: pair for name, pair in jobs.items() if not _same(*pair)},
             {name: (was, now) for name, (was, now) in places.items() if was != now},

@@ -21,7 +21,17 @@ class Messages:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._book = desk, desk.book
-        edited = (self._connect, self._disconnect, self._remove, self._move, self._add, self._rename, self._edit, self._undo, self._redo)
+        edited = (
+            self._connect,
+            self._disconnect,
+            self._remove,
+            self._move,
+            self._add,
+            self._rename,
+            self._edit,
+            self._undo,
+            self._redo,
+        )
         seen = (self._tidy, self._by_host, self._expand)
         run = (self._run, self._cancel, self._retry)
         told = (self._form, self._tip, self._log, self._outputs, self._svg)

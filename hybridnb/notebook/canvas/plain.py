@@ -43,7 +43,9 @@ def build(body: Mapping[str, Any]) -> CytoscapeWidget:
     """Make a widget of what a picture tells browsers; its nodes have numbers for names, and show theirs."""
     widget = CytoscapeWidget(cytoscape_layout={"name": "preset"}, min_zoom=0.1, max_zoom=4, tooltip_source="")
     shown = [(number, node) for number, node in enumerate(body["nodes"]) if node[3] != Shape.HOST]
-    nodes = [Node(data={"id": f"n{number}", "label": _label(node)}, position={"x": node[1], "y": node[2]}) for number, node in shown]
+    nodes = [
+        Node(data={"id": f"n{number}", "label": _label(node)}, position={"x": node[1], "y": node[2]}) for number, node in shown
+    ]
     edges = [
         Edge(data={"id": f"e{number}", "source": f"n{source}", "target": f"n{target}"}, classes=f"kind{kind}")
         for number, (source, target, kind) in enumerate(body["edges"])
