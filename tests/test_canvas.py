@@ -541,6 +541,13 @@ def test_a_going_run_follows_what_is_removed(going: Window) -> None:
     assert [*over(going)] == ["first"]
 
 
+def test_what_a_run_that_is_gone_on_with_does_not_take_over_is_told(going: Window) -> None:
+    Workflow(going.file).add("first", exec="echo otherwise")
+    going.ask("run")
+    assert "changed too late for this run, which goes on with it as it was: first" in going.told["note"]
+    over(going)
+
+
 def test_what_is_too_late_to_change_is_told(going: Window) -> None:
     told = going.ask("edit", name="first", was={"script": going_script(going)}, job={"script": "echo another\n"})
     assert "goes on with 'first' as it was" in told["note"]

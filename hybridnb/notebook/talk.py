@@ -13,6 +13,7 @@ from ..api import Run
 from ..errors import CallError, HybridnbError, NotFound
 from .book import Book, members
 from .live import Bundle, Card, Display
+from .meanwhile import WhileAway
 from .reading import Reading, final
 from .shown import JobCard, RunCard, WorkflowCard
 from .telling import line
@@ -109,9 +110,9 @@ class Talk:
         return self._session.book_of(path)
 
     def _show_canvas(self, id: str, card: Card) -> None:
-        """Let the browser put the canvas in the place of a workflow's picture; an old run keeps its own."""
+        """Let the browser put the canvas in the place of a workflow's picture; an old run keeps its own, and news are to be read."""
         reading = card.reading() if isinstance(card, WorkflowCard) else None
-        if not isinstance(card, WorkflowCard) or (reading and reading is not card.book.latest):
+        if not isinstance(card, WorkflowCard) or isinstance(card, WhileAway) or (reading and reading is not card.book.latest):
             return
         from .canvas.widget import Canvas
 

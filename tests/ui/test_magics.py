@@ -71,6 +71,7 @@ def test_a_notebook_that_is_opened_again_tells_what_was_saved_and_after_loading_
     expect(book.card(1)).to_contain_text("train · running")
     expect(book.card(1).get_by_role("button")).to_have_count(0)
     book.run(0)
+    expect(book.card(0).get_by_text("since you last looked: train done")).to_be_visible()
     expect(book.card(1)).to_contain_text("train · done")
     expect(book.card(2)).to_contain_text("report · done")
     saved = book.save()

@@ -66,7 +66,8 @@ class Desk:
                 told, states = self._told(run, before, picture), codes(picture, run, before)
                 can = self._can(run, picture, states=states, before=before)
             noted = self._note if told["run"] and not told["ended"] else ""  # it is about the run that went on then
-            notes = [noted, problem, trouble, *(self._held_up(reading) if reading else ())]
+            odd = self.book.odd(reading.folder) if reading else ""
+            notes = [noted, odd, problem, trouble, *(self._held_up(reading) if reading else ())]
             note = "; ".join(dict.fromkeys(filter(None, notes)))
             return Scene(self._text, states, {**told, "note": note, "can": can})
 
