@@ -170,12 +170,15 @@ class _Edition:
         entries = {_canonical(key, old, new): (key, value) for key, value in node.pairs() if isinstance(key, Scalar)}
         ends = [self.stop(value, key.start.column) for key, value in entries.values()]
         spaced = any(self.text[end : end + 2].startswith(("\n", "\r\n")) for end in ends[:-1])
+        keeps = False  # would blank lines that are left here belong to the text above?
         for (name, (key, value)), above in zip(entries.items(), [floor, *ends]):
+            if name in new:
+                keeps = _same(name, old, new) and self.keeps(value)
             if name in new and not _same(name, old, new):
                 self.change(key, value, old.get(name), new[name])
             elif name in old and name not in new:
                 start, end = key.start.index - key.start.column, self.stop(value, key.start.column)
-                self.remove(start, end, floor=above, first=above == floor and end != ends[-1])
+                self.remove(start, end, floor=above, below=keeps or (above == floor and end != ends[-1]))
         first = next(iter(entries.values()))[0].start
         at, before, gap = first.index - first.column, True, spaced
         stops = dict(zip(entries, ends))
@@ -201,7 +204,7 @@ class _Edition:
         for value, item in zip(old, node.nodes):
             stop = self.stop(item, node.start.column)
             if value not in new:
-                self.remove(item.start.index - item.start.column, stop, floor=floor, first=False)
+                self.remove(item.start.index - item.start.column, stop, floor=floor, below=False)
             floor = stop
         added = new[len([item for item in old if item in new]) :]
         self.insert(floor, [f"{' ' * node.start.column}- {_flow(value)}" for value in added], before=False, spaced=False)
@@ -224,13 +227,13 @@ class _Edition:
         first = "  ".join(part for part in ("", head, comment) if part)
         self.edits.append((colon, stop, "\n".join([first and " " + first, *(notes if body else []), *body, ""])))
 
-    def remove(self, start: int, end: int, *, floor: int, first: bool) -> None:
-        """Remove an entry with the comment directly above it, and the blank lines above that (of the first one: below)."""
+    def remove(self, start: int, end: int, *, floor: int, below: bool) -> None:
+        """Remove an entry with the comment directly above it, and the blank lines above that, or those below as well."""
         for wanted in (r"[ \t]*#.*", r"[ \t]*"):
             while start > floor and re.fullmatch(wanted, self.text[self.line_above(start) : start].rstrip("\r\n")):
                 start = max(self.line_above(start), floor)
-        while first and end < (below := self.below(end)) and not self.text[end:below].strip(" \t\r\n"):
-            end = below
+        while below and end < (after := self.below(end)) and not self.text[end:after].strip(" \t\r\n"):
+            end = after
         self.edits.append((start, end, ""))
 
     def insert(self, at: int, lines: list[str], *, before: bool, spaced: bool) -> None:

@@ -100,6 +100,13 @@ def decorated(text: str) -> str:
     return "".join(out)
 
 
+def test_blank_lines_of_what_is_removed_do_not_become_those_of_a_text_above_that_keeps_them() -> None:
+    text = "jobs:\n  a: |+\n    kept\n\n  b:\n    script: |\n      echo b\n\n\n  c: echo c\n"
+    workflow = parse(text)
+    assert parse(definition.recorded(workflow.without("b"), text)) == workflow.without("b")
+    assert parse(definition.recorded(workflow.without("b").without("c"), text)) == workflow.without("b").without("c")
+
+
 @given(workflows())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_dumped_is_read_as_it_was(workflow: Workflow) -> None:
