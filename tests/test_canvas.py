@@ -207,14 +207,16 @@ def test_what_changes_nothing_in_the_picture_sends_no_other_graph(window: Window
     assert window.graph["serial"] == serial + 1
 
 
-def test_a_file_that_cannot_be_read_is_a_note_and_the_picture_stays(window: Window) -> None:
+def test_a_file_that_cannot_be_read_is_a_problem_and_the_picture_stays(window: Window) -> None:
     assert len(window.nodes) == 3
     window.file.write_text("jobs: [")
     assert len(window.nodes) == 3
-    assert "digits.yaml" in window.told["note"]
+    assert window.told["problem"].startswith("digits.yaml cannot be read now: line ")
     with pytest.raises(DefinitionError):
         window.ask("remove", jobs=["tell"])
     assert window.file.read_text() == "jobs: ["
+    window.file.write_text(FILE)
+    assert window.told["problem"] == ""
 
 
 # -- edges ------------------------------------------------------------------------------------------------------------------
@@ -312,6 +314,26 @@ def test_a_job_is_renamed_with_its_edges_and_its_comments(window: Window) -> Non
     assert "load:           # gets the rows" in window.file.read_text()
     window.ask("undo")
     assert window.file.read_text() == FILE
+
+
+def test_a_form_with_another_name_is_one_edit_which_is_undone_in_one_step(window: Window) -> None:
+    form = window.ask("form", name="fetch")
+    window.ask("edit", name="fetch", was=form["job"], job={**form["job"], "timeout": "10m"}, new="load")
+    assert window.jobs == {"load": [], "train": ["load"], "tell": []}
+    assert definition.load(window.file)["load"].timeout == 600
+    with pytest.raises(DefinitionError, match="train"):
+        form = window.ask("form", name="load")
+        window.ask("edit", name="load", was=form["job"], job={**form["job"], "timeout": "20m"}, new="train")
+    assert definition.load(window.file)["load"].timeout == 600, "all of it, or nothing"
+    window.ask("undo")
+    assert window.file.read_text() == FILE
+
+
+def test_jobs_of_a_sweep_that_are_not_drawn_are_found(swept: Window) -> None:
+    assert swept.ask("find", text="LR=0.0") == {"found": {"train": 2}}
+    assert swept.ask("find", text="fetch") == {"found": {}}
+    swept.ask("expand", group="train", on=True)
+    assert swept.ask("find", text="lr=0.0") == {"found": {}}
 
 
 def test_a_form_is_filled_in_words_of_the_file_and_written_back(window: Window) -> None:
@@ -545,6 +567,12 @@ def test_what_a_run_that_is_gone_on_with_does_not_take_over_is_told(going: Windo
     Workflow(going.file).add("first", exec="echo otherwise")
     going.ask("run")
     assert "changed too late for this run, which goes on with it as it was: first" in going.told["note"]
+    over(going)
+
+
+def test_a_tooltip_tells_what_a_job_waits_for(going: Window) -> None:
+    told = dict(going.ask("tip", name="second")["lines"])
+    assert told["reason"] == "waits for first (running)"
     over(going)
 
 
@@ -881,6 +909,26 @@ def test_after_a_run_of_one_job_the_others_stay_as_they_were(study: Kernel) -> N
     browser.until(lambda state: state["told"]["run"] != first and state["told"]["ended"], "one job is run again")
     assert browser.state()["states"] == bytes([6, 6])
     assert browser.state()["told"]["counts"] == {"done": 2}
+
+
+def test_a_job_that_was_renamed_on_a_canvas_is_still_its_cells_also_after_undo(study: Kernel) -> None:
+    study.run("%%job local late\ntrue", "c9")
+    browser = Browser(study)
+    browser.ask("rename", old="late", new="later")
+    file = study.folder / "study.yaml"
+    assert not study.run("%%job local late\ntrue", "c9").error
+    assert "later" not in definition.load(file).jobs
+    browser.ask("rename", old="late", new="later")
+    browser.ask("undo")
+    assert not study.run("%%job local other\ntrue", "c9").error
+    assert not {"late", "later"} & definition.load(file).jobs.keys()
+
+
+def test_a_card_of_a_job_that_was_deleted_says_so(study: Kernel) -> None:
+    cell = study.run("%%job local late\ntrue", "c9")
+    assert "not run yet" in cell.card.text
+    assert Browser(study).ask("remove", jobs=["late"])["ok"]
+    cell.until(lambda cell: "late is not in study.yaml any more" in cell.card.text, "the card says so")
 
 
 def test_a_run_from_elsewhere_appears(study: Kernel) -> None:

@@ -107,7 +107,7 @@ def test_a_button_that_cannot_be_obeyed_is_answered_in_words(browser: Browser) -
 
 def test_a_card_of_a_job_that_is_gone_says_so(browser: Browser, kernel: Kernel) -> None:
     gone = Browser(kernel, job("gone"), comm=browser.comm, name="b")
-    assert "no job 'gone'" in gone.until(lambda said: "error" in said, "an error")["error"]
+    assert "'gone' is not in study.yaml any more" in gone.until(lambda said: "error" in said, "an error")["error"]
 
 
 @pytest.mark.parametrize("file", ["/etc/passwd.yaml", "../other.yaml", "study.txt"])

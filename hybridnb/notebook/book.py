@@ -135,6 +135,14 @@ class Book:
             return any(name.encode() in self._named[folder][1] for name in names)
         return True
 
+    def knows(self, name: str) -> bool:
+        """Is there such a job, or sweep, in the file or in a run? While the file cannot be read, nobody can tell."""
+        try:
+            jobs = self.definition.jobs
+        except HybridnbError:
+            return True
+        return name in jobs or any(job.group == name for job in jobs.values()) or self.last(name) is not None
+
     def last(self, name: str) -> Reading | None:
         """Return the newest run in which there is this job, or sweep."""
         return next((reading for reading in self._readings(name) if members(reading, name)), None)

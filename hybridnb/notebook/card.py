@@ -59,6 +59,17 @@ class _About:
         return html.row(html.text("⚠"), html.text(line(self.note))) if self.note else Html("")
 
 
+def gone_card(name: str, *, file: str) -> Bundle:
+    """Say of a job that it is not in the file, and was never run."""
+    about = _About.of(file, None, "", None)
+    told = f"{line(name, NAME)} is not in {about.source} any more; run its cell again to record it"
+    return {
+        "text/html": html.card(html.muted(told)),
+        "text/plain": told,
+        MIME: about.payload(name, "", ended=True, started_at=None),
+    }
+
+
 # -- a job ----------------------------------------------------------------------------------------------------------------
 def job_card(
     job: Job,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import definition, drawing, show, sweep
-from ..errors import DefinitionError, HybridnbError
+from ..errors import DefinitionError, HybridnbError, NotFound
 from ..model import Job, Workflow
 from ..show import Status
 from . import card, telling
@@ -28,6 +29,12 @@ class _JobFacts(NamedTuple):
     log: tuple[str, ...]
     outputs: Mapping[str, Any]
     note: str
+
+
+class _Gone(NamedTuple):
+    """A job is in no run, and not in the file any more."""
+
+    name: str
 
 
 class _GroupFacts(NamedTuple):
@@ -54,9 +61,12 @@ class JobCard:
         """The run that is shown."""
         return self._reading or self.book.last(self.name)
 
-    def facts(self) -> _JobFacts | _GroupFacts:
+    def facts(self) -> _JobFacts | _GroupFacts | _Gone:
         reading = self.reading()
-        job = self._job(reading)
+        try:
+            job = self._job(reading)
+        except NotFound:
+            return _Gone(self.name)
         if job is None or job.sweep:
             group = self._group(reading)
             return group._replace(note=self._notes(job, group.note, reading))
@@ -66,6 +76,8 @@ class JobCard:
         status["scheduler"] = self.book.scheduler(status["host"])
         known, note = reading.jobs(), self._notes(job, self._note(status, reading), reading)
         ran = sweep.shortened(known[self.name], known)
+        if job and not self.pinned:  # a run of some jobs has not all edges
+            ran = replace(ran, after=job.after)
         return _JobFacts(ran, reading.run.id, status, reading.log(self.name, status), reading.outputs(self.name), note)
 
     def _notes(self, job: Job | None, note: str = "", reading: Reading | None = None) -> str:
@@ -126,7 +138,9 @@ class JobCard:
         places = [place for place in (status["host"], reading.run.id) if place in problems]
         return "; ".join(show.trouble(place, problems[place]) for place in places)
 
-    def bundle(self, facts: _JobFacts | _GroupFacts) -> Bundle:
+    def bundle(self, facts: _JobFacts | _GroupFacts | _Gone) -> Bundle:
+        if isinstance(facts, _Gone):
+            return card.gone_card(facts.name, file=self.book.name)
         about: dict[str, Any] = {"file": self.book.name, "run": facts.run, "note": facts.note}
         if isinstance(facts, _GroupFacts):
             bundle = card.group_card(self.name, facts.jobs, **about)

@@ -82,9 +82,9 @@ class Talk:
         if job := told.get("job"):
             if reading:
                 reading.members(str(job))  # raises NotFound for a job that is not there
-            card = JobCard(book, str(job), reading)
-            card.facts()  # raises it for one that is gone
-            return card
+            if not reading and not book.knows(str(job)):
+                raise NotFound(f"'{line(str(job))}' is not in {book.name} any more; run its cell again to record it")
+            return JobCard(book, str(job), reading)
         if reading is None:
             return WorkflowCard(book)
         return (self._session.away.get(reading.folder) if told.get("away") is True else None) or RunCard(book, reading)
@@ -172,7 +172,7 @@ def actions(card: Card) -> list[str]:
     reading = card.reading()
     name = card.name if isinstance(card, JobCard) else None
     if reading is None:
-        return ["run"]
+        return [] if name and not card.book.knows(name) else ["run"]
     found = members(reading, name) if name else None
     states = [state.value for state in reading.states(found).values()]
     going = any(not final(state) for state in states) and not reading.ended

@@ -180,7 +180,7 @@ class Kernel:
                 message = self._channels[socket].get_msg(timeout=0)
                 take = getattr(self, f"_on_{message['header']['msg_type']}", None)
                 outputs = self._outputs.get(message["parent_header"].get("msg_id", ""))
-                if take and (outputs or message["header"]["msg_type"].startswith("comm_")):
+                if take and (outputs or message["header"]["msg_type"].startswith(("comm_", "update_"))):  # as JupyterLab takes them
                     take(message, outputs)
 
     def _on_stream(self, message: dict[str, Any], outputs: Outputs) -> None:
@@ -190,7 +190,7 @@ class Kernel:
         content = message["content"]
         outputs.shown.append(Shown(content["data"], content.get("transient", {}).get("display_id", "")))
 
-    def _on_update_display_data(self, message: dict[str, Any], _: Outputs) -> None:
+    def _on_update_display_data(self, message: dict[str, Any], _: Outputs | None) -> None:
         content = message["content"]
         for outputs in self._outputs.values():
             for shown in outputs.shown:

@@ -14,6 +14,7 @@ from ...drawing.blocks import Point
 from ...errors import CallError, HybridnbError, NotFound, StoreError, did_you_mean
 from ...model import Workflow
 from ...run import State
+from ..shown import unread
 from . import edits
 from .follow import follow
 from .history import Change, History
@@ -67,9 +68,9 @@ class Desk:
                 can = self._can(run, picture, states=states, before=before)
             noted = self._note if told["run"] and not told["ended"] else ""  # it is about the run that went on then
             odd = self.book.odd(reading.folder) if reading else ""
-            notes = [noted, odd, problem, trouble, *(self._held_up(reading) if reading else ())]
+            notes = [noted, odd, trouble, *(self._held_up(reading) if reading else ())]
             note = "; ".join(dict.fromkeys(filter(None, notes)))
-            return Scene(self._text, states, {**told, "note": note, "can": can})
+            return Scene(self._text, states, {**told, "note": note, "problem": problem, "can": can})
 
     def states(self, picture: Picture) -> bytes:
         """Return how the jobs of a picture stand now."""
@@ -105,7 +106,7 @@ class Desk:
         try:
             workflow = self.book.definition
         except HybridnbError as error:
-            workflow, problem = self._drawn[0] if self._drawn else Workflow("unreadable"), str(error)
+            workflow, problem = self._drawn[0] if self._drawn else Workflow("unreadable"), unread(self.book, error)
         if self._drawn and self._drawn[0] is workflow and self._drawn[1] is self.choice and self._picture:
             return problem
         self._drawn = workflow, self.choice
@@ -174,10 +175,10 @@ class Desk:
         self.choice = replace(self.choice, by_host=on, aside={})
 
     # -- what is edited -------------------------------------------------------------------------------------------------
-    def edit(self, change: Callable[[Workflow], Workflow]) -> str:
-        """Edit the file; say what a going run does not follow, or ''."""
+    def edit(self, change: Callable[[Workflow], Workflow], *, renamed: tuple[str, str] | None = None) -> str:
+        """Edit the file; say what a going run does not follow, or ''. A job that is `renamed` stays its cell's."""
         with self._editing:
-            made, note = self._write(change)
+            made, note = self._write(change, renamed)
             self.history.note(made)
             return note
 
@@ -228,12 +229,12 @@ class Desk:
 
     def _again(self, change: Change, kept_in: list[Change], change_itself: Change) -> str:
         try:
-            return self._write(lambda now: change.made(now, file=self.book.path.name))[1]
+            return self._write(lambda now: change.made(now, file=self.book.path.name), change.renamed)[1]
         except StoreError:
             kept_in.append(change_itself)  # another time
             raise
 
-    def _write(self, change: Callable[[Workflow], Workflow]) -> tuple[Change, str]:
+    def _write(self, change: Callable[[Workflow], Workflow], renamed: tuple[str, str] | None) -> tuple[Change, str]:
         seen: list[Workflow] = []
 
         def noted(now: Workflow) -> Workflow:
@@ -241,11 +242,13 @@ class Desk:
             return change(now)
 
         after = self.book.file.edit(noted)
+        if renamed:
+            self.book.recorder.cells.rename(*renamed)
         for name in seen[-1].jobs.keys() - after.jobs.keys():
             self.book.recorder.cells.forget(name)
         self._note = follow(self.book, seen[-1], after)
         self.book.live.unsettle()
-        return Change.between(seen[-1], after), self._note
+        return Change.between(seen[-1], after, renamed=renamed), self._note
 
     # -- names ----------------------------------------------------------------------------------------------------------
     def hosts(self) -> list[str]:

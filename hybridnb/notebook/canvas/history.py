@@ -21,9 +21,10 @@ class Change:
     jobs: Mapping[str, tuple[Job | None, Job | None]]
     places: Mapping[str, tuple[Point | None, Point | None]]
     orders: tuple[tuple[str, ...], tuple[str, ...]]  # of the jobs in the file
+    renamed: tuple[str, str] | None = None  # a job that is the same under another name
 
     @classmethod
-    def between(cls, before: Workflow, after: Workflow) -> Change:
+    def between(cls, before: Workflow, after: Workflow, *, renamed: tuple[str, str] | None = None) -> Change:
         names = dict.fromkeys((*before.jobs, *after.jobs))
         jobs = {name: (before.jobs.get(name), after.jobs.get(name)) for name in names}
         places = {
@@ -33,6 +34,7 @@ class Change:
             {name: pair for name, pair in jobs.items() if not _same(*pair)},
             {name: (was, now) for name, (was, now) in places.items() if was != now},
             (tuple(before.jobs), tuple(after.jobs)),
+            renamed,
         )
 
     def __bool__(self) -> bool:
@@ -41,7 +43,8 @@ class Change:
     def back(self) -> Change:
         """Return what undoes it."""
         jobs = {name: (now, was) for name, (was, now) in self.jobs.items()}
-        return Change(jobs, {name: (now, was) for name, (was, now) in self.places.items()}, (self.orders[1], self.orders[0]))
+        places = {name: (now, was) for name, (was, now) in self.places.items()}
+        return Change(jobs, places, (self.orders[1], self.orders[0]), self.renamed and (self.renamed[1], self.renamed[0]))
 
     def made(self, workflow: Workflow, *, file: str) -> Workflow:
         """Make it in a workflow that others may have changed meanwhile; raise Conflict where they changed the same."""

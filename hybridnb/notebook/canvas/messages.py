@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from ... import graph, sweep
 from ...client import Client
 from ...definition import from_mapping, readable
 from ...errors import CallError, NotFound, did_you_mean
+from ...model import Workflow
 from . import edits, tip
 from .desk import Desk
 from .said import Said
@@ -34,7 +36,7 @@ class Messages:
         )
         seen = (self._tidy, self._by_host, self._expand)
         run = (self._run, self._cancel, self._retry)
-        told = (self._form, self._tip, self._log, self._outputs, self._svg)
+        told = (self._form, self._tip, self._log, self._outputs, self._svg, self._find)
         self._quiet = {method.__name__[1:] for method in told}
         self._words: dict[str, Callable[[Said], Answer]] = {m.__name__[1:]: m for m in (*edited, *seen, *run, *told)}
 
@@ -75,12 +77,17 @@ class Messages:
 
     def _rename(self, said: Said) -> Answer:
         old, new = said.text("old"), said.text("new")
-        return _note(self._desk.edit(lambda now: edits.rename(now, old, new)))
+        return _note(self._desk.edit(lambda now: edits.rename(now, old, new), renamed=(old, new)))
 
     def _edit(self, said: Said) -> Answer:
         name, mine, was = said.text("name"), said.mapping("job"), said.mapping("was")
-        file = self._book.path.name
-        return _note(self._desk.edit(lambda now: edits.revise(now, name, mine, was, file=file)))
+        file, new = self._book.path.name, said.text("new", name)
+
+        def change(now: Workflow) -> Workflow:
+            revised = edits.revise(now, name, mine, was, file=file)
+            return edits.rename(revised, name, new) if new != name else revised
+
+        return _note(self._desk.edit(change, renamed=(name, new) if new != name else None))
 
     def _undo(self, _: Said) -> Answer:
         return _note(self._desk.undo())
@@ -152,6 +159,12 @@ class Messages:
 
     def _outputs(self, said: Said) -> Answer:
         return {"files": [list(file) for file in tip.files(self._book, said.text("name"))]}
+
+    def _find(self, said: Said) -> Answer:
+        """Find jobs that are not drawn one by one: how many of each sweep, or group, have a text in their names."""
+        text, index = said.text("text").casefold(), self._desk.picture.index
+        jobs = sweep.expand(self._book.definition).jobs.items()
+        return {"found": dict(Counter(job.group for name, job in jobs if job.group in index and text in name.casefold()))}
 
     def _svg(self, _: Said) -> Answer:
         return {"svg": tip.svg(self._book)}

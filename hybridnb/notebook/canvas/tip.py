@@ -35,10 +35,20 @@ def _job(job: Job, status: Status, reading: Reading) -> Iterator[Line]:
     yield ["state", f"{status['state']}{f', {int(done)} %' if done is not None else ''}"]
     yield ["when", telling.when(status, at)]
     yield ["took" if final(status["state"]) else "so far", telling.took(status, at) if status["started_at"] else ""]
-    yield ["reason", telling.line(status["reason"])]
+    yield ["reason", telling.line(status["reason"]) or _waits(job, status, reading)]
     yield ["host", telling.dots(telling.line(status["host"], telling.NAME), telling.native(status), telling.attempt(status, job))]
     yield ["metrics", "  ".join(telling.pairs(status["metrics"], 500))]
     yield ["log", next(iter(telling.log_lines(reading.log(job.name, dict(status)), 1, 400)), "")]
+
+
+def _waits(job: Job, status: Status, reading: Reading) -> str:
+    """Say what a job waits for that has not begun."""
+    if status["state"] not in ("waiting", "queued", "submitting"):
+        return ""
+    above = {name: state.value for name, state in reading.states(job.parents).items() if not final(state.value)}
+    if above:
+        return f"waits for {', '.join(telling.some((f'{name} ({state})' for name, state in above.items()), 300))}"
+    return f"waits for a free place on {telling.line(job.host, telling.NAME)}" if status["state"] == "queued" else ""
 
 
 def _given(job: Job) -> Iterator[Line]:

@@ -14,6 +14,7 @@ import { around, boxFor, LIGHT, readPaint, sheet } from './style';
 const CLOSEST = 1.1; // the zoom at which a small workflow is shown
 const FARTHEST = 0.01;
 const MARGIN = 28;
+const LEAST = 120; // pixels in which a graph is shown beside a form or a log
 const TALLEST = 640; // pixels that a canvas takes by itself; a person can pull it taller
 
 /** The canvas: cytoscape for edges, pointer and view, and above it the painter for jobs. */
@@ -38,6 +39,7 @@ export class Board extends Events implements IBoard {
   private _frame = 0;
   private _grown = false;
   private _fitting = false;
+  private _covered = { right: 0, bottom: 0 };
   private _auto = true; // everything is shown, until a person looks elsewhere
   private _selecting = false;
 
@@ -114,6 +116,17 @@ export class Board extends Events implements IBoard {
     this._fit(names.flatMap(name => this._elements.spots[this.graph.node(name)?.index ?? -1] ?? []));
   }
 
+  get auto(): boolean {
+    return this._auto;
+  }
+
+  cover(right: number, bottom: number): void {
+    this._covered = { right, bottom };
+    if (this._auto) {
+      this.fit();
+    }
+  }
+
   drawMode(on: boolean): void {
     if (on !== this.drawing) {
       this.drawing = on;
@@ -148,6 +161,7 @@ export class Board extends Events implements IBoard {
     for (const type of ['pointermove', 'pointerdown', 'wheel']) {
       this._stage.addEventListener(type, () => this._locate(), { capture: true, passive: true });
     }
+    this._stage.addEventListener('pointerleave', () => this._left());
     this._stage.addEventListener('contextmenu', event => (event.preventDefault(), event.stopPropagation()));
     this._stage.addEventListener('mousedown', () => this.element.focus({ preventScroll: true }), true);
     this._stage.addEventListener('wheel', event => this._wheel(event), { capture: true, passive: true });
@@ -180,7 +194,7 @@ export class Board extends Events implements IBoard {
     }
     this._elements.show(this.graph, { box, light, kept: this._moves.pending });
     this.element.setAttribute('aria-label', `Workflow ${this.graph.title}: ${this.graph.size} jobs and stacks`);
-    if (this._auto && !this._showsAll()) {
+    if (this._auto && (!before || !this._showsAll())) {
       this._resize();
     }
     this._enliven();
@@ -238,7 +252,9 @@ export class Board extends Events implements IBoard {
 
   private _fit(spots: readonly Position[]): void {
     if (spots.length) {
-      const [wide, high] = [this.cy.width(), this.cy.height()];
+      const { right, bottom } = this._covered;
+      const wide = left(this.cy.width(), right);
+      const high = left(this.cy.height(), bottom);
       const { x1, y1, x2, y2 } = around(spots, this._box);
       const zoom = Math.min(CLOSEST, Math.max(FARTHEST, Math.min((wide - 2 * MARGIN) / (x2 - x1), (high - 2 * MARGIN) / (y2 - y1))));
       this.cy.viewport({ zoom, pan: { x: wide / 2 - (zoom * (x1 + x2)) / 2, y: high / 2 - (zoom * (y1 + y2)) / 2 } });
@@ -307,6 +323,14 @@ export class Board extends Events implements IBoard {
     this.emit('hover', null);
   }
 
+  /** cytoscape does not see a pointer that leaves the canvas at once, and would take it for still there when it comes back. */
+  private _left(): void {
+    if (!this._drawing.active) {
+      this.cy.elements('.hover').emit('mouseout');
+      (this.cy as unknown as { renderer(): { hoverData: { last: unknown } } }).renderer().hoverData.last = null;
+    }
+  }
+
   private _refuse(target: string | null): void {
     if (target !== this._refused) {
       this._refused = target;
@@ -364,4 +388,9 @@ export class Board extends Events implements IBoard {
       this.emit('said', (error as Error).message);
     }
   }
+}
+
+/** What is left of the room beside what covers it; where that is next to nothing, all of it. */
+function left(room: number, covered: number): number {
+  return room - covered > LEAST ? room - covered : room;
 }

@@ -153,7 +153,8 @@ export class Drawing {
     this._drawer.stage.classList.remove('hnb-mod-drawing');
     this._drawer.refuse(null);
     this._lingering = window.setTimeout(() => (this._words.hidden = true), LINGER);
-    this.offer(null);
+    // cytoscape tells no more that the pointer is on a job that it came to while drawing
+    window.requestAnimationFrame(() => this.offer((this._drawer.cy.nodes('.hover')[0] as NodeSingular | undefined) ?? null));
   }
 
   private _follow(event: EventObject): void {

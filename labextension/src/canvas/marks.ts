@@ -200,11 +200,14 @@ function shorten(context: CanvasRenderingContext2D, text: string, room: number):
 }
 
 function fitted(context: CanvasRenderingContext2D, text: string, room: number): string {
+  if (fits(context, text, room)) {
+    return text;
+  }
   const letters = Array.from(text);
-  for (let kept = letters.length; kept > 1; kept--) {
+  for (let kept = letters.length - 1; kept > 0; kept--) {
     const head = Math.ceil(kept * 0.6);
     const tail = letters.slice(letters.length - (kept - head)).join('');
-    const candidate = kept === letters.length ? text : `${letters.slice(0, head).join('')}…${tail}`;
+    const candidate = `${letters.slice(0, head).join('')}…${tail}`;
     if (fits(context, candidate, room)) {
       return candidate;
     }

@@ -81,6 +81,8 @@ export interface ITold {
   readonly elapsed: number | null;
   readonly started_at: string | null;
   readonly note: string;
+  /** Why the file cannot be read now; '' when it can. */
+  readonly problem: string;
   readonly can: readonly Can[];
   readonly undo: boolean;
   readonly redo: boolean;
@@ -99,6 +101,7 @@ export const UNTOLD: ITold = {
   elapsed: null,
   started_at: null,
   note: '',
+  problem: '',
   can: [],
   undo: false,
   redo: false,
@@ -180,8 +183,12 @@ export interface IBoard {
   /** Call the slot at each such event; returns what ends that. */
   on<E extends keyof IEvents>(event: E, slot: (what: IEvents[E]) => void): () => void;
   emit<E extends keyof IEvents>(event: E, what: IEvents[E]): void;
-  /** Show everything. */
+  /** Show everything, from now on also when it changes, until a person looks elsewhere. */
   fit(): void;
+  /** Is everything shown, as nobody has looked elsewhere? */
+  readonly auto: boolean;
+  /** Something lies over the canvas now, at its right and at its bottom, in pixels. */
+  cover(right: number, bottom: number): void;
   /** Bring these jobs into the middle of the view. */
   zoomTo(...names: string[]): void;
   /** In draw mode a drag from anywhere on a job draws an edge, for touch screens. */

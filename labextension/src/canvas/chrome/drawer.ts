@@ -36,6 +36,7 @@ export class Drawer {
     this.node.addEventListener('keydown', event => this._key(event));
     atEnd(signal, _board.on('select', () => this._follow()));
     atEnd(signal, _board.on('states', () => this._tell()));
+    atEnd(signal, _board.on('graph', () => void (this.isOpen && !_board.graph.node(this._name) && this.close())));
     atEnd(signal, () => this.close());
   }
 
@@ -85,7 +86,7 @@ export class Drawer {
     const told = await this._board.ask({ do: 'tip', name }).catch(() => null);
     const lines = Array.isArray(told?.['lines']) ? (told['lines'] as unknown[]) : [];
     const reason = lines.find(line => Array.isArray(line) && line[0] === 'reason') as string[] | undefined;
-    if (reason && name === this._name && state === this._known) {
+    if (reason && state && name === this._name && state === this._known) {
       this._state.append(` · ${reason[1]}`);
     }
   }

@@ -50,6 +50,7 @@ export class Form {
         const begun = this._sheet?.name === name && this._sheet.changed ? this._sheet : this._drafts.get(name);
         this._show(begun ?? new Sheet(name, told, () => this._update()));
         this._cell.textContent = cellWords(told.cell);
+        this._place.scrollTop = 0;
         this._place.querySelector<HTMLElement>('input')?.focus({ preventScroll: true });
       }
     } catch (error) {
@@ -126,7 +127,7 @@ export class Form {
     this._says.classList.toggle('hnb-Chrome-good', good);
   }
 
-  /** Save: the fields first, the name then, so that a name that is refused loses nothing. */
+  /** Save all of it, or nothing: what is refused stays written here. */
   private async _keep(): Promise<void> {
     const sheet = this._sheet;
     if (!sheet?.changed || this._saving) {
@@ -136,10 +137,7 @@ export class Form {
     this._saving = true;
     this._update();
     try {
-      await this._board.ask({ do: 'edit', name: sheet.name, job: sheet.job, was: sheet.told.job });
-      if (sheet.wished && sheet.wished !== sheet.name) {
-        await this._board.ask({ do: 'rename', old: sheet.name, new: sheet.wished });
-      }
+      await this._board.ask({ do: 'edit', name: sheet.name, job: sheet.job, was: sheet.told.job, new: sheet.wished || sheet.name });
       await this._reload(sheet, sheet.wished || sheet.name);
       this._drafts.get(sheet.name) === sheet ? this._forget(sheet) : this._say('Saved', true);
     } catch (error) {
@@ -217,5 +215,5 @@ export class Form {
 }
 
 function cellWords(cell: string): string {
-  return cell ? `Recorded by ${cell}. What you save here changes the file and stays when that cell runs again.` : '';
+  return cell ? `Recorded by ${cell}. What you save here changes the file and stays when that cell runs again, but for the name that it gives.` : '';
 }

@@ -70,10 +70,9 @@ export class Chrome {
 
   /** Move the view until a job is seen beside what lies over the canvas. */
   private _reveal(name: string): void {
-    const [form, drawer] = [this._form, this._drawer];
     settled(() => {
-      if (!this._end.signal.aborted) {
-        reveal(this._board, name, form.isOpen ? form.node.offsetWidth : 0, drawer.isOpen ? drawer.node.offsetHeight : 0);
+      if (!this._end.signal.aborted && !this._board.auto) {
+        reveal(this._board, name, this._form.node.offsetWidth, this._drawer.node.offsetHeight);
       }
     });
   }
@@ -100,7 +99,9 @@ export class Chrome {
     this._board.element.append(this._layer);
     const seen = new ResizeObserver(() => (this._layer.style.top = `${this._head.offsetHeight}px`));
     seen.observe(this._head);
-    atEnd(signal, () => seen.disconnect());
+    const over = new ResizeObserver(() => this._board.cover(this._form.node.offsetWidth, this._drawer.node.offsetHeight));
+    [this._form.node, this._drawer.node].forEach(node => over.observe(node));
+    atEnd(signal, () => [seen, over].forEach(observer => observer.disconnect()));
   }
 
   /** Close what is open, one at a time; with nothing open select nothing. */

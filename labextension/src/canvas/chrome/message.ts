@@ -2,10 +2,11 @@ import type { IBoard } from '../protocol';
 import { atEnd, button, make } from './dom';
 import { icon } from './icons';
 
-/** One line for what was refused or went wrong, there until it is dismissed or the next thing is done. */
+/** One line for what was refused or went wrong, there until it is dismissed or the next thing is done; a broken file, until it is mended. */
 export class Message {
   readonly node = make('div', 'message');
   private readonly _text = make('span', 'messageText');
+  private _problem = '';
 
   constructor(board: IBoard, signal: AbortSignal) {
     const close = button('plain', '', 'Dismiss', () => this.say(''));
@@ -16,6 +17,15 @@ export class Message {
     this.node.append(this._text, close);
     atEnd(signal, board.on('said', text => this.say(text)));
     this.say('');
+    atEnd(signal, board.on('told', () => this._hear(board.told.problem)));
+    this._hear(board.told.problem);
+  }
+
+  private _hear(problem: string): void {
+    if (problem !== this._problem) {
+      this._problem = problem;
+      this.say(problem); // also when there is none any more: what was said meanwhile was about it
+    }
   }
 
   say(text: string): void {

@@ -1,4 +1,4 @@
-import { Shape, type IBoard, type INode } from '../protocol';
+import { Shape, type IAnswer, type IBoard, type INode } from '../protocol';
 import { atEnd, make } from './dom';
 import { Veil } from './veil';
 
@@ -9,6 +9,8 @@ export class Search {
   private readonly _count = make('span', 'found');
   private readonly _veil: Veil;
   private _at = -1;
+  private _within: ReadonlySet<string> = new Set(); // stacks in which the kernel has found jobs
+  private _turn = 0;
 
   constructor(private readonly _board: IBoard, signal: AbortSignal) {
     this._veil = new Veil(_board, signal);
@@ -30,13 +32,28 @@ export class Search {
 
   private get _matches(): readonly INode[] {
     const wanted = this._field.value.trim().toLowerCase();
-    const says = (node: INode) => [node.name, node.host, node.label].some(text => text.toLowerCase().includes(wanted));
+    const says = (node: INode) =>
+      this._within.has(node.name) || [node.name, node.host, node.label].some(text => text.toLowerCase().includes(wanted));
     return wanted ? this._board.graph.nodes.filter(node => node.shape !== Shape.Host && says(node)) : [];
   }
 
   private _start(): void {
     this._at = -1;
+    this._within = new Set();
     this._fade();
+    void this._lookWithin();
+  }
+
+  /** Ask for the jobs of stacks, which are not drawn. */
+  private async _lookWithin(): Promise<void> {
+    const [text, turn] = [this._field.value.trim(), ++this._turn];
+    if (text && this._board.graph.nodes.some(node => node.shape === Shape.Stack)) {
+      const { found } = await this._board.ask({ do: 'find', text }).catch(() => ({ found: {} }) as IAnswer);
+      if (turn === this._turn) {
+        this._within = new Set(Object.keys((found ?? {}) as object));
+        this._fade();
+      }
+    }
   }
 
   private _key(event: KeyboardEvent): void {
