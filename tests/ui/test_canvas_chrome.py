@@ -288,6 +288,38 @@ def test_a_menu_is_walked_through_by_keys(desk: Callable[..., Desk]) -> None:
     expect(seen.board).to_be_focused()
 
 
+def test_the_search_finds_the_jobs_of_a_sweep_that_is_one_node(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    seen.click("fetch")
+    seen.page.keyboard.press("/")
+    seen.page.keyboard.type("lr=0.01")
+    expect(seen.board.locator(".hnb-Chrome-found")).to_have_text("1")
+    seen.page.keyboard.press("Enter")
+    holds(lambda: seen.selected() == ["tune"], "the sweep is selected")
+
+
+def test_the_whole_graph_is_shown_beside_what_lies_over_the_canvas_and_again_without_it(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    zoom = seen.ask("return cy.zoom()")
+    form = seen.form("split")
+    free = (
+        "const over = document.querySelector('.hnb-Chrome-form').getBoundingClientRect().left - stage.getBoundingClientRect().left;"
+    )
+    holds(lambda: seen.ask(f"{free} return cy.nodes().renderedBoundingBox().x2 < over"), "all jobs are beside the form")
+    expect(form.get_by_label("Name", exact=True)).to_be_focused()
+    seen.page.keyboard.press("Escape")
+    holds(lambda: abs(seen.ask("return cy.zoom()") - zoom) < 0.01, "the view is as before")
+
+
+def test_a_file_that_is_broken_by_hand_is_told_until_it_is_mended(desk: Callable[..., Desk]) -> None:
+    seen = desk()
+    message = seen.board.locator(".hnb-Chrome-message")
+    seen.file.write_text("jobs: [")
+    expect(message).to_contain_text(f"{seen.file.name} cannot be read now")
+    seen.file.write_text(FLOW)
+    expect(message).to_be_hidden()
+
+
 def test_enter_in_the_search_goes_from_match_to_match(desk: Callable[..., Desk]) -> None:
     seen = desk()
     seen.click("fetch")

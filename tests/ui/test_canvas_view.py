@@ -59,6 +59,29 @@ def test_an_edge_drawn_with_the_mouse_is_told_to_the_kernel_and_stays(notebook: 
     assert seen.ask("return cy.elements('.eh-ghost, .eh-preview').length") == 0
 
 
+def test_from_the_job_that_an_edge_was_dropped_on_the_next_can_be_drawn_at_once(notebook: Open) -> None:
+    seen = show(notebook, "w = Board([('a', 0, 0), ('b', 260, 0), ('c', 520, 0)], []); w")
+    seen.drag_edge("a", "b")
+    seen.mouse.move(*seen.spot("b", WIDTH / 2 - 3), steps=3)
+    seen.handle.wait_for()
+    seen.mouse.down()
+    seen.mouse.move(*seen.spot("c", 0, 12), steps=4)
+    seen.mouse.move(*seen.spot("c"), steps=2)
+    seen.mouse.up()
+    seen.hears(2, lambda heard: [(said["source"], said["target"]) for said in heard] == [("a", "b"), ("b", "c")])
+
+
+def test_a_job_that_the_pointer_left_in_one_leap_offers_its_handle_again(notebook: Open) -> None:
+    seen = show(notebook)
+    seen.mouse.move(*seen.spot("train"), steps=3)
+    seen.handle.wait_for()
+    seen.mouse.move(5, 5)
+    seen.handle.wait_for(state="hidden")
+    assert seen.ask("return cy.elements('.hover').length") == 0
+    seen.mouse.move(*seen.spot("train"))
+    seen.handle.wait_for()
+
+
 def test_an_edge_that_the_kernel_refuses_goes_again(notebook: Open) -> None:
     seen = show(notebook, CHAIN + "\nw.refuse = 'the file is read-only'; w")
     seen.drag_edge("prepare", "report")

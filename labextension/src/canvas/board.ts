@@ -155,7 +155,7 @@ export class Board extends Events implements IBoard {
     cy.on('cxttap taphold', event => this._context(event));
     cy.on('dbltap', 'node', event => this.emit('open', this._place(event)));
     cy.on('grab', () => this.emit('hover', null));
-    cy.on('viewport grab', () => void (this._auto &&= this._fitting));
+    cy.on('viewport drag', () => void (this._auto &&= this._fitting));
     cy.on('drag', 'node', event => this._elements.follow(event.target as NodeSingular));
     cy.on('dragfree', 'node', event => this._moves.put(event.target as NodeSingular));
     for (const type of ['pointermove', 'pointerdown', 'wheel']) {
