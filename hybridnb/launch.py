@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -238,12 +239,13 @@ def _answer(folder: Path, *, followed: bool, told: Told) -> dict[str, Any]:
 # -- which jobs -----------------------------------------------------------------------------------------------------------
 def _before(file: Path, going: Run | None, workflow: Workflow) -> dict[str, State] | None:
     """Return how each job stands in the newest run in which it is; None when there was no run."""
-    states = dict(going.states) if going else {}
     folders = store.newest(file)
-    for folder in folders:
+    states = dict(going.states) if going else Store.open(folders[0]).run.states if folders else {}
+    for folder in folders[1:]:
         if states.keys() >= workflow.jobs.keys():
             break
-        states = {**Store.open(folder).run.states, **states}
+        with suppress(StoreError):  # an old run that is damaged tells nothing; the newest one has to be read
+            states = {**Store.open(folder).run.states, **states}
     return states if folders else None
 
 

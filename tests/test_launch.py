@@ -127,6 +127,18 @@ def test_failed_leaves_alone_what_an_earlier_run_has_done(engine: Engine, tmp_pa
         run(engine, file, failed=True)
 
 
+def test_an_old_run_that_is_damaged_does_not_keep_from_trying_again_what_failed_since(engine: Engine, tmp_path: Path) -> None:
+    file = write(tmp_path, a="test -e ok", b="echo b")
+    old = run(engine, file)
+    states(engine, old)
+    states(engine, run(engine, file))
+    journal = Path(old["folder"]) / "journal.yaml"
+    journal.write_bytes(journal.read_bytes().replace(b'"state"', b'"stat"', 1))
+    (tmp_path / "ok").touch()
+    file = write(tmp_path, a="test -e ok", b="echo b", c="echo new")
+    assert states(engine, run(engine, file, failed=True)) == {"a": "done", "c": "done"}
+
+
 def test_a_run_that_has_begun_a_job_otherwise_is_not_gone_on_with_as_a_whole(engine: Engine, tmp_path: Path, gate: int) -> None:
     first = run(engine, write(tmp_path, a="read x <gate", b="a | echo old"))
     until(engine, first, "a", State.RUNNING)

@@ -165,6 +165,25 @@ def test_after_a_run_of_one_job_the_workflow_shows_the_others_as_they_were(kerne
     assert "not in this run: late" in card.text
 
 
+def test_an_old_run_that_is_damaged_does_not_hide_the_workflow(kernel: Kernel, file: Path) -> None:
+    kernel.run("%%job local bad\nexit 3", "c1")
+    kernel.run("r = %workflow run\nr.wait(check=False)")
+    kernel.run("%%job local good --wait\ntrue", "c2")
+    (old,) = {path.parent for path in file.with_suffix(".runs").glob("*/journal.yaml") if b'"bad"' in path.read_bytes()}
+    journal = old / "journal.yaml"
+    journal.write_bytes(journal.read_bytes().replace(b'"state"', b'"stat"', 1))
+    kernel.run("%reload_ext hybridnb")
+    assert "not in this run: bad" in kernel.run("_ = %workflow").card.text
+
+
+def test_the_card_of_a_job_in_a_run_of_some_jobs_has_all_that_it_waits_for(kernel: Kernel) -> None:
+    kernel.run("%%job local fetch\ntrue", "c1")
+    cell = kernel.run("%%job local train --after fetch\ntrue", "c2")
+    kernel.run("r = %workflow run --job train --wait")
+    cell.until(lambda cell: "done" in cell.card.text, "it is done")
+    assert ">fetch<" in cell.card.html
+
+
 def test_a_job_cannot_be_added_in_the_place_of_another_unless_that_is_said(kernel: Kernel, file: Path) -> None:
     kernel.run("%%job local train\necho mine", "c1")
     refused = kernel.run("%workflow add train --exec hostname")

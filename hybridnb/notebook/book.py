@@ -42,10 +42,8 @@ class Book:
         self.recorder = Recorder(self.file, notebook)
         self.live = live
         self.canvas: Canvas | None = None  # when somebody has asked for one
-        self._odd: dict[
-            Path, dict[str, list[str]]
-        ] = {}  # what a person should know of a run that was begun here, and of which jobs
-        self._earlier: tuple[object, dict[str, Reading]] = None, {}
+        self._odd: dict[Path, dict[str, list[str]]] = {}  # what is odd about a run that was begun here, and of which jobs
+        self._earlier: tuple[object, dict[str, Reading]] = None, {}  # by what it depends on
         self._hosts = Hosts()
         self._stamp = 0  # of the folder of runs, as of the last look
         self._expanded: tuple[Definition, Definition] | None = None
@@ -221,15 +219,16 @@ class Book:
             found: dict[str, Reading] = {}
             for folder in folders:
                 if missing and folder != latest.folder and self._may_hold(folder, missing):
-                    reading = self.live.reading(folder)
-                    reading.refresh()
-                    here = missing & reading.states().keys()
-                    found.update(dict.fromkeys(here, reading))
-                    missing -= here
+                    with suppress(HybridnbError):  # an old run that is damaged, or gone, tells nothing
+                        reading = self.live.reading(folder)
+                        here = missing & reading.states().keys()
+                        found.update(dict.fromkeys(here, reading))
+                        missing -= here
             self._earlier = key, found
-        going = {reading for reading in self._earlier[1].values() if not reading.ended}
-        for reading in going:
-            reading.refresh()
+        for reading in set(self._earlier[1].values()):
+            if not reading.ended:
+                with suppress(HybridnbError):
+                    reading.refresh()
         return self._earlier[1]
 
     def _done(self, name: str) -> Reading | None:

@@ -391,6 +391,17 @@ def test_a_run_from_here_begins_there_and_what_failed_is_tried_again(desk: Calla
     assert not (second / "jobs/fetch").exists()
 
 
+def test_the_log_of_a_job_that_is_renamed_is_closed(desk: Callable[..., Desk]) -> None:
+    seen = desk("jobs:\n  only: {script: echo hi}\n")
+    seen.tool("Run").click()
+    seen.counts("1 done")
+    seen.click("only")
+    drawer = seen.board.get_by_role("region", name="Log of only")
+    expect(drawer).to_be_visible()
+    seen.file.write_text("jobs:\n  other: {script: echo hi}\n")
+    expect(drawer).to_be_hidden()
+
+
 def test_a_run_is_cancelled(desk: Callable[..., Desk]) -> None:
     seen = desk(HERE)
     expect(seen.tool("Cancel")).to_be_disabled()
@@ -503,6 +514,19 @@ def test_the_first_job_is_added_where_the_pointer_is(notebook: Open) -> None:
     workflow = definition.load(book.path.with_suffix(".yaml"))
     assert workflow["first"].script == "echo begun"
     assert "first" in workflow.layout
+
+
+def test_the_first_job_is_shown_whole(notebook: Open) -> None:
+    book = notebook("%load_ext hybridnb", "%workflow")
+    book.run(0, 1)
+    board = book.card(1).locator(".hnb-Canvas")
+    board.get_by_role("toolbar").get_by_role("button", name="Add job", exact=True).click()
+    dialog = board.get_by_role("dialog", name="Add a job")
+    dialog.get_by_label("Name").fill("first")
+    dialog.get_by_label("Script").fill("echo begun")
+    dialog.get_by_label("Script").press("Control+Enter")
+    seen = Seen(book)
+    holds(lambda: seen.ask("return cy.nodes().renderedBoundingBox().y1 > 10"), "its upper border is in view")
 
 
 def test_a_form_of_a_sweep_says_nothing_of_its_end_while_its_jobs_are_shown(desk: Callable[..., Desk]) -> None:

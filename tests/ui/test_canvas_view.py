@@ -195,6 +195,17 @@ def test_everything_is_in_view_until_a_person_looks_elsewhere(notebook: Open) ->
     assert seen.ask("return [cy.zoom(), cy.pan()]") == before
 
 
+def test_a_name_of_one_letter_is_drawn(notebook: Open) -> None:
+    seen = show(notebook, "w = Board([('a', 0, 0)], []); w")
+    spy = """
+        window.drawn = []; const was = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...more) { window.drawn.push(text); return was.call(this, text, ...more); };
+        cy.emit('render');
+        CanvasRenderingContext2D.prototype.fillText = was;
+        return window.drawn;"""
+    assert "a" in seen.ask(spy)
+
+
 def test_a_tall_graph_gets_a_taller_canvas(notebook: Open) -> None:
     seen = show(notebook, "w = Board([(f'job{i}', 0, 64 * i) for i in range(12)], []); w")
     holds(lambda: 600 < seen.ask("return stage.parentElement.offsetHeight") < 700, "the canvas has grown, to a limit")

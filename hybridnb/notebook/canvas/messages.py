@@ -163,7 +163,7 @@ class Messages:
     def _find(self, said: Said) -> Answer:
         """Find jobs that are not drawn one by one: how many of each sweep, or group, have a text in their names."""
         text, index = said.text("text").casefold(), self._desk.picture.index
-        jobs = sweep.expand(self._book.definition).jobs.items()
+        jobs = self._book.expanded.jobs.items()
         return {"found": dict(Counter(job.group for name, job in jobs if job.group in index and text in name.casefold()))}
 
     def _svg(self, _: Said) -> Answer:
